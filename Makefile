@@ -1,0 +1,28 @@
+# Every target sets up .venv by itself, from constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.seqcast-installed
+
+.PHONY: demo test check speed clean
+
+demo: $(INSTALLED)  ## the main job: leaderboards on co2 and stocks, forecasts and a picture in demo/
+	$(BIN)/python benchmarks/demo.py
+
+test: $(INSTALLED)  ## every test, doctests and notebooks included
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+speed: $(INSTALLED)  ## the table of speed ratios
+	$(BIN)/python benchmarks/speed.py
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist demo *.egg-info
