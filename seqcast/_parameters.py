@@ -1,0 +1,188 @@
+"""Parameters declared once: default, rule and help text on one line make signature, check and docstring."""
+
+import inspect
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, dataclass_transform
+
+__all__ = [
+    "Rule",
+    "any_of",
+    "anything",
+    "at_least",
+    "between",
+    "boolean",
+    "check_parameters",
+    "each",
+    "instance_of",
+    "is_none",
+    "one_of",
+    "option",
+    "parameters",
+    "positive",
+    "text",
+]
+
+T = TypeVar("T", bound=type)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a parameter may be, in words and as a test."""
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
+def at_least(low: int) -> Rule:
+    """A whole number from `low` up."""
+    return Rule(f"an integer of at least {low}", lambda v: _is_integer(v) and v >= low)
+
+
+def positive() -> Rule:
+    """A finite number above 0."""
+    return Rule("a number above 0", lambda v: _is_real(v) and 0 < v < float("inf"))
+
+
+def between(low: float, high: float, *, closed: str = "both") -> Rule:
+    """A number from `low` to `high`; `closed` is "both", "left", "right" or "neither"."""
+    left, right = closed in ("both", "left"), closed in ("both", "right")
+    words = f"a number in {'[' if left else '('}{low}, {high}{']' if right else ')'}"
+
+    def holds(value: Any) -> bool:
+        return _is_real(value) and (low <= value if left else low < value) and (value <= high if right else value < high)
+
+    return Rule(words, holds)
+
+
+def boolean() -> Rule:
+    """True or False."""
+    return Rule("True or False", lambda v: isinstance(v, (bool,)) or type(v).__name__ == "bool_")
+
+
+def one_of(*values: Any) -> Rule:
+    """One of the given words."""
+    words = ", ".join(repr(v) for v in values)
+    return Rule(words if len(values) == 1 else f"one of {words}", lambda v: isinstance(v, str) and v in values)
+
+
+def is_none() -> Rule:
+    """None."""
+    return Rule("None", lambda v: v is None)
+
+
+def text() -> Rule:
+    """Any string."""
+    return Rule("a string", lambda v: isinstance(v, str))
+
+
+def anything() -> Rule:
+    """Any value; what it must be is checked where it is used."""
+    return Rule("anything", lambda v: True)
+
+
+def instance_of(kind: type, words: str) -> Rule:
+    """An instance of `kind`, called `words` in messages."""
+    return Rule(words, lambda v: isinstance(v, kind))
+
+
+def each(rule: Rule) -> Rule:
+    """A list or tuple whose items keep `rule`."""
+    return Rule(f"a sequence, each {rule.text}", lambda v: _is_sequence(v) and all(rule.holds(i) for i in v))
+
+
+def any_of(*rules: Rule) -> Rule:
+    """A value that keeps at least one of `rules`."""
+    return Rule(" or ".join(r.text for r in rules), lambda v: any(r.holds(v) for r in rules))
+
+
+@dataclass(frozen=True)
+class Option:
+    """One declared parameter."""
+
+    default: Any
+    rule: Rule
+    help: str
+    wraps: bool = False
+
+
+def option(default: Any, rule: Rule, help: str, *, wraps: bool = False) -> Any:
+    """Declare a constructor parameter; `wraps` makes it the first, positional one."""
+    return Option(default, rule, help, wraps)
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(option,))
+def parameters(cls: T) -> T:
+    """Make the constructor and the Parameters section of `cls` from its options, inherited ones first."""
+    own = {name: value for name, value in vars(cls).items() if isinstance(value, Option)}
+    types = {name: inspect.get_annotations(cls).get(name, Any) for name in own}
+    for name in own:
+        delattr(cls, name)
+    cls._options = {**getattr(cls, "_options", {}), **own}
+    cls._option_types = {**getattr(cls, "_option_types", {}), **types}
+    cls.__init__ = _constructor(cls._options, cls._option_types)
+    cls.__doc__ = _with_parameters_section(inspect.cleandoc(cls.__doc__ or ""), cls._options, cls._option_types)
+    return cls
+
+
+def check_parameters(estimator: Any) -> None:
+    """Raise one error that names every parameter of `estimator` that breaks its rule."""
+    faults = [
+        f"{name} must be {opt.rule.text}, got {getattr(estimator, name)!r}"
+        for name, opt in estimator._options.items()
+        if not opt.rule.holds(getattr(estimator, name))
+    ]
+    if faults:
+        raise ValueError(f"{type(estimator).__name__}: {'; '.join(faults)}.")
+
+
+def _constructor(options: dict[str, Option], types: dict[str, Any]) -> Callable[..., None]:
+    wrapped = [name for name, opt in options.items() if opt.wraps]
+    order = wrapped + [name for name in options if name not in wrapped]
+    signature = inspect.Signature(
+        [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+        + [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD if name in wrapped else inspect.Parameter.KEYWORD_ONLY,
+                default=options[name].default,
+                annotation=types[name],
+            )
+            for name in order
+        ]
+    )
+
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        self, *values = bound.arguments.values()
+        for name, value in zip(order, values, strict=True):
+            setattr(self, name, value)
+
+    __init__.__signature__ = signature  # type: ignore[attr-defined]
+    return __init__
+
+
+def _with_parameters_section(doc: str, options: dict[str, Option], types: dict[str, Any]) -> str:
+    lines = ["Parameters", "----------"]
+    for name, opt in options.items():
+        kind = getattr(types[name], "__name__", str(types[name]))
+        lines += [f"{name} : {kind}, default={opt.default!r}", f"    {opt.help} Must be {opt.rule.text}."]
+    head, mark, rest = doc.partition("Parameters\n----------\n")
+    if mark:  # the class inherited a finished docstring
+        return doc
+    summary, _, tail = doc.partition("\n\n")
+    return "\n\n".join(part for part in (summary, "\n".join(lines), tail) if part)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, (list, tuple))

@@ -1,0 +1,74 @@
+"""Errors and warnings, named by their cause."""
+
+__all__ = [
+    "CorruptFileError",
+    "FeatureWarning",
+    "FrequencyError",
+    "HorizonWarning",
+    "IrregularTimesError",
+    "LeakageWarning",
+    "LookaheadWarning",
+    "MissingFeaturesError",
+    "MissingTimesError",
+    "NonFiniteError",
+    "SeriesFailedWarning",
+    "ShortSeriesError",
+    "UnknownCategoryWarning",
+    "UnknownSeriesError",
+]
+
+
+class MissingTimesError(ValueError):
+    """The rows lost the times that the forecaster was fitted with."""
+
+
+class IrregularTimesError(ValueError):
+    """The times are unsorted, duplicated or off the grid of the frequency."""
+
+
+class FrequencyError(ValueError):
+    """No frequency can be inferred, or the given one does not fit."""
+
+
+class NonFiniteError(ValueError):
+    """The values hold infinity, or nothing but NaN."""
+
+
+class ShortSeriesError(ValueError):
+    """A series has too few values for what is asked."""
+
+
+class UnknownSeriesError(ValueError):
+    """A series was never seen in fit."""
+
+
+class MissingFeaturesError(ValueError):
+    """Covariates are missing for steps that need them."""
+
+
+class CorruptFileError(ValueError):
+    """A saved file is truncated, altered or not one of ours."""
+
+
+class HorizonWarning(UserWarning):
+    """More steps were asked for than the forecaster was fitted to answer at once."""
+
+
+class LookaheadWarning(UserWarning):
+    """Rows in a hole of the history: later values were used in fit."""
+
+
+class LeakageWarning(UserWarning):
+    """A covariate equals the target."""
+
+
+class FeatureWarning(UserWarning):
+    """A feature carries no information."""
+
+
+class UnknownCategoryWarning(UserWarning):
+    """A category was never seen in fit and counts as missing."""
+
+
+class SeriesFailedWarning(UserWarning):
+    """A series could not be fitted; the others go on."""

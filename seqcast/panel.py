@@ -1,0 +1,295 @@
+"""Panel: all series as flat arrays on one regular grid, gaps masked; and the frames that go with it."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seqcast.exceptions import IrregularTimesError
+from seqcast.times import TimeAxis, has_times
+
+__all__ = ["Panel", "from_long", "future_rows", "to_long"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Series on a shared grid of times, one behind the other in flat arrays.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+        The target in its own unit; NaN where it is masked: a gap, a missing reading, the future.
+    features : ndarray of shape (n_rows, n_features)
+        Encoded covariates; NaN where unknown.
+    present : ndarray of bool, shape (n_rows,)
+        Whether the row was given; False for the steps of a gap.
+    indptr : ndarray of int, shape (n_series + 1,)
+        Series i is the rows ``indptr[i]:indptr[i + 1]``, one row a grid step.
+    first : ndarray of int, shape (n_series,)
+        Grid step of each series' first row.
+    ids : tuple
+        Label of each series.
+    axis : TimeAxis
+        The grid.
+    feature_names : tuple of str
+        Names of the encoded covariates.
+    """
+
+    values: Floats
+    features: Floats
+    present: NDArray[np.bool_]
+    indptr: Integers
+    first: Integers
+    ids: tuple[Hashable, ...]
+    axis: TimeAxis
+    feature_names: tuple[str, ...] = ()
+
+    @classmethod
+    def from_rows(
+        cls,
+        codes: Integers,
+        positions: Integers,
+        values: Floats,
+        features: Floats,
+        *,
+        ids: tuple[Hashable, ...],
+        axis: TimeAxis,
+        feature_names: tuple[str, ...] = (),
+    ) -> "Panel":
+        """Lay rows, given by series number and grid step, on the grid; of two for one step the later wins where it is known."""
+        first = np.full(len(ids), np.iinfo(np.int64).max)
+        last = np.full(len(ids), -1 - np.iinfo(np.int64).max)
+        np.minimum.at(first, codes, positions)
+        np.maximum.at(last, codes, positions)
+        indptr = np.concatenate([[0], np.cumsum(last - first + 1)])
+        rows = indptr[codes] + positions - first[codes]
+        panel = cls.empty(indptr, first, features.shape[1], ids=ids, axis=axis, feature_names=feature_names)
+        known = ~np.isnan(values)
+        panel.values[rows[known]] = values[known]
+        panel.features[rows] = features
+        panel.present[rows] = True
+        return panel
+
+    @classmethod
+    def empty(
+        cls, indptr: Integers, first: Integers, n_features: int, *, ids: tuple[Hashable, ...], axis: TimeAxis, feature_names: tuple[str, ...] = ()
+    ) -> "Panel":
+        """Return a panel of masked rows."""
+        n_rows = int(indptr[-1])
+        return cls(np.full(n_rows, np.nan), np.full((n_rows, n_features), np.nan), np.zeros(n_rows, bool), indptr, first, ids, axis, feature_names)
+
+    @property
+    def n_series(self) -> int:
+        """Number of series."""
+        return len(self.ids)
+
+    @property
+    def n_features(self) -> int:
+        """Number of encoded covariates."""
+        return self.features.shape[1]
+
+    @property
+    def lengths(self) -> Integers:
+        """Rows of each series."""
+        return np.diff(self.indptr)
+
+    @property
+    def ends(self) -> Integers:
+        """Grid step after each series' last row."""
+        return self.first + self.lengths
+
+    def series(self, i: int) -> slice:
+        """Return the rows of series i."""
+        return slice(int(self.indptr[i]), int(self.indptr[i + 1]))
+
+    def codes(self) -> Integers:
+        """Return the series number of each row."""
+        return np.repeat(np.arange(self.n_series), self.lengths)
+
+    def steps(self) -> Integers:
+        """Return the grid step of each row."""
+        return np.arange(self.indptr[-1]) - np.repeat(self.indptr[:-1] - self.first, self.lengths)
+
+    def cut(self, series: Integers, starts: Integers, stops: Integers) -> "Panel":
+        """Return a panel of one series for each k: the rows starts[k] to stops[k] of series[k], masked beyond its ends.
+
+        Values, covariates and presence are copied; `starts` and `stops` count from the first row of the series.
+        """
+        indptr = np.concatenate([[0], np.cumsum(stops - starts)])
+        ids = tuple(self.ids[i] for i in series)
+        out = Panel.empty(indptr, self.first[series] + starts, self.n_features, ids=ids, axis=self.axis, feature_names=self.feature_names)
+        offset = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - starts, stops - starts)
+        inside = (offset >= 0) & (offset < np.repeat(self.lengths[series], stops - starts))
+        source = (np.repeat(self.indptr[series], stops - starts) + offset)[inside]
+        out.values[inside], out.features[inside], out.present[inside] = self.values[source], self.features[source], self.present[source]
+        return out
+
+    def extended(self, codes: Integers, positions: Integers, features: Floats) -> "Panel":
+        """Return a copy whose series reach the grid steps `positions` at least, with the covariates of these rows set."""
+        ends = self.ends.copy()
+        np.maximum.at(ends, codes, positions + 1)
+        out = self.cut(np.arange(self.n_series), np.zeros(self.n_series, np.int64), ends - self.first)
+        rows = out.indptr[codes] + positions - out.first[codes]
+        out.features[rows] = features
+        return out
+
+    def merged(self, other: "Panel") -> "Panel":
+        """Return this panel with the rows of `other`, which has the same series; values known in `other` win."""
+        mine, new = (np.flatnonzero(p.present) for p in (self, other))
+        return Panel.from_rows(
+            np.concatenate([self.codes()[mine], other.codes()[new]]),
+            np.concatenate([self.steps()[mine], other.steps()[new]]),
+            np.concatenate([self.values[mine], other.values[new]]),
+            np.concatenate([self.features[mine], other.features[new]]),
+            ids=self.ids,
+            axis=self.axis,
+            feature_names=self.feature_names,
+        )
+
+    def with_axis(self, axis: TimeAxis) -> "Panel":
+        """Return the same panel on an axis of another index name."""
+        return replace(self, axis=axis)
+
+
+def future_rows(y: pd.Series | pd.DataFrame, horizon: int, freq: str | None = None) -> pd.DataFrame:
+    """Return an index-only frame of the `horizon` steps after the end of `y`.
+
+    These are the rows to hand to ``predict``, or to a Pipeline whose transformers make covariates of the times.
+
+    Parameters
+    ----------
+    y : Series or DataFrame
+        Series, wide frame, or (series, time) panel, whose series may end at different times.
+    horizon : int
+        Steps after the end.
+    freq : str, optional
+        Frequency, inferred by default.
+
+    Returns
+    -------
+    DataFrame of shape (horizon, 0) or (n_series * horizon, 0)
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> y = pd.Series([1.0, 2.0, 3.0], index=pd.date_range("2024-01-31", periods=3, freq="ME"))
+    >>> future_rows(y, 2).index.strftime("%Y-%m-%d").tolist()
+    ['2024-04-30', '2024-05-31']
+    """
+    if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
+        raise ValueError(f"horizon must be an integer of at least 1, got {horizon!r}.")
+    steps = np.arange(1, horizon + 1)
+    if not isinstance(y.index, pd.MultiIndex):
+        axis = TimeAxis.infer(y.index, freq) if has_times(y.index) else TimeAxis.counted(y.index.name)
+        last = axis.positions(y.index[-1:])[0] if axis.kind != "none" else len(y) - 1
+        return pd.DataFrame(index=axis.index(last + steps))
+    axis, codes, positions, ids = read_panel_index(y.index, freq=freq)
+    ends = np.full(len(ids), -1)
+    np.maximum.at(ends, codes, positions)
+    times = axis.index((ends[:, None] + steps).ravel())
+    return pd.DataFrame(index=pd.MultiIndex.from_arrays([pd.Index(ids).repeat(horizon), times], names=y.index.names))
+
+
+def read_panel_index(
+    index: pd.MultiIndex, *, axis: TimeAxis | None = None, freq: str | None = None
+) -> tuple[TimeAxis, Integers, Integers, tuple[Hashable, ...]]:
+    """Return axis, series numbers, grid steps and series labels of a (series, time) index."""
+    if index.nlevels != 2:
+        raise ValueError(f"A panel has a two-level index (series, time), got {index.nlevels} levels: {list(index.names)}.")
+    labels, times = index.get_level_values(0), index.get_level_values(1)
+    if isinstance(labels, (pd.DatetimeIndex, pd.PeriodIndex)) and not isinstance(times, (pd.DatetimeIndex, pd.PeriodIndex)):
+        raise ValueError("The index is (time, series); a panel's is (series, time): use frame.swaplevel().sort_index().")
+    codes, ids = pd.factorize(labels)
+    if (codes < 0).any():
+        raise ValueError(f"The series label of row {int(np.argmax(codes < 0))} is missing. Drop the row or name its series.")
+    axis = axis or TimeAxis.infer(times, freq)
+    return axis, codes.astype(np.int64), axis.positions(times), tuple(ids)
+
+
+def check_order(codes: Integers, positions: Integers, axis: TimeAxis, ids: tuple[Hashable, ...]) -> None:
+    """Raise where the rows of a series are not in strictly increasing order of time."""
+    order = np.argsort(codes, kind="stable")
+    codes, positions = codes[order], positions[order]
+    wrong = np.flatnonzero((np.diff(positions) <= 0) & (np.diff(codes) == 0)) + 1
+    if len(wrong):
+        k = wrong[0]
+        fault, remedy = ("twice", "index.duplicated() finds the doubles") if positions[k] == positions[k - 1] else ("out of order", "use sort_index()")
+        raise IrregularTimesError(f"Series {ids[codes[k]]!r}: time {axis.index(positions[k : k + 1])[0]} comes {fault} ({len(wrong)} such rows); {remedy}.")
+
+
+def from_long(frame: pd.DataFrame, *, id: str = "unique_id", time: str = "ds", target: str = "y") -> tuple[pd.DataFrame, pd.Series]:
+    """Return covariates and panel of a long frame, one row a series and time.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `id`, `time` and `target`; further ones are covariates. Rows may stand in any order.
+    id, time, target : str
+        Names of the columns.
+
+    Returns
+    -------
+    X : DataFrame
+        Covariates with the (series, time) index; no columns if there are none.
+    y : Series
+        Target with the same index.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> long = pd.DataFrame({"unique_id": ["a", "a"], "ds": pd.to_datetime(["2024-01-01", "2024-01-02"]), "y": [1.0, 2.0]})
+    >>> X, y = from_long(long)
+    >>> y.loc["a"].tolist(), X.shape
+    ([1.0, 2.0], (2, 0))
+    """
+    missing = [name for name in (id, time, target) if name not in frame.columns]
+    if missing:
+        raise ValueError(f"Columns {missing} are not in the frame, which has {list(frame.columns)}. Name them with id=, time=, target=.")
+    rows = frame.set_index([id, time]).sort_index(kind="stable")
+    return rows.drop(columns=target), rows[target]
+
+
+def to_long(y: Any, *, id: str = "unique_id", time: str = "ds", target: str = "y") -> pd.DataFrame:
+    """Return a Series, wide frame or panel as a long frame, one row a series and time.
+
+    Parameters
+    ----------
+    y : Series or DataFrame
+        Series, wide frame (columns are series) or (series, time) panel.
+    id, time, target : str
+        Names for the columns.
+
+    Returns
+    -------
+    DataFrame
+        Columns `id`, `time`, `target`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> to_long(pd.Series([1.0], index=pd.to_datetime(["2024-01-01"]), name="a")).columns.tolist()
+    ['unique_id', 'ds', 'y']
+    """
+    if isinstance(y.index, pd.MultiIndex):
+        column = y.iloc[:, 0] if isinstance(y, pd.DataFrame) else y
+        return column.rename(target).rename_axis([id, time]).reset_index()
+    frame = y.to_frame() if isinstance(y, pd.Series) else y
+    n_times, n_series = frame.shape
+    return pd.DataFrame(
+        {
+            id: frame.columns.repeat(n_times),
+            time: frame.index[np.tile(np.arange(n_times), n_series)],
+            target: frame.to_numpy().ravel(order="F"),
+        }
+    )
