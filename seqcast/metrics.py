@@ -196,8 +196,11 @@ def seasonal_scale(history: npt.ArrayLike, season_length: int = 1, *, squared: b
     1.5
     """
     values = np.moveaxis(np.asarray(history, dtype=np.float64), axis, -1)  # (..., n_steps)
-    scales = [_difference_mean(values, lag, squared) for lag in (season_length, 1)]
-    scale = np.where(np.isnan(scales[0]), scales[1], scales[0])
+    means = []
+    for lag in (season_length, 1):
+        step = np.abs(values[..., lag:] - values[..., :-lag])  # (..., n_steps - lag)
+        means.append(_mean(step**2 if squared else step, step, -1))
+    scale = np.where(np.isnan(means[0]), means[1], means[0])
     return _plain(np.sqrt(scale) if squared else scale)
 
 
@@ -390,12 +393,10 @@ def interval_score(
 
     Parameters
     ----------
-    actual, lower, upper : array-like of the same shape
-        Truth (NaN is masked) and the ends of the central interval.
+    actual, lower, upper, axis
+        As in `coverage`.
     level : float
         Nominal coverage between 0 and 1; alpha = 1 - level.
-    axis : int, tuple of int or None, default=None
-        Axes to average over; None means all.
 
     Returns
     -------
@@ -428,11 +429,6 @@ def _mean(loss: npt.NDArray[np.float64], actual: npt.NDArray[np.float64], axis: 
     """Mean of `loss` where `actual` is known."""
     known = ~np.isnan(actual)
     return _plain(_ratio(np.where(known, loss, 0.0).sum(axis=axis), known.sum(axis=axis), empty=np.nan))
-
-
-def _difference_mean(values: npt.NDArray[np.float64], lag: int, squared: bool) -> npt.NDArray[np.float64]:
-    difference = np.abs(values[..., lag:] - values[..., :-lag])
-    return np.asarray(_mean(difference**2 if squared else difference, difference, -1))
 
 
 def _scaled(loss: Floats, scale: npt.ArrayLike) -> Floats:
