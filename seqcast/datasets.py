@@ -196,7 +196,7 @@ def _stocks() -> pd.Series:
 
 
 def _google() -> pd.Series:
-    days = matplotlib.cbook.get_sample_data("goog.npz")["price_data"]
+    days = np.load(matplotlib.cbook.get_sample_data("goog.npz", asfileobj=False))["price_data"]
     index = pd.DatetimeIndex(days["date"].astype("M8[s]"), name="time")
     return pd.Series(days["adj_close"], index=index, name="google").asfreq("B")
 

@@ -223,8 +223,7 @@ def _put_times(values: NDArray[Any], unit: str, zone: str | None, freq: Any, nam
     times = pd.DatetimeIndex(values.astype(f"M8[{unit}]"), name=name)
     if zone is not None:
         times = times.tz_localize("UTC").tz_convert(zone)
-    times.freq = freq
-    return times
+    return times if freq is None else pd.DatetimeIndex(times, freq=freq)
 
 
 def _take_timestamp(time: pd.Timestamp) -> tuple[Any, ...]:
@@ -281,7 +280,9 @@ _KINDS: dict[str, _Kind] = {  # the first that holds is taken: subclasses stand 
     "NaT": _Kind(lambda v: v is pd.NaT, lambda v: (), lambda: pd.NaT),
     "NA": _Kind(lambda v: v is pd.NA, lambda v: (), lambda: pd.NA),
     "Timestamp": _Kind(
-        _is(pd.Timestamp), _take_timestamp, lambda value, *how: _put_times(np.array([value]), *how, None, None)[0]
+        _is(pd.Timestamp),
+        _take_timestamp,
+        lambda value, unit, zone: _put_times(np.array([value]), unit, zone, None, None)[0],
     ),
     "Timedelta": _Kind(
         _is(pd.Timedelta),
