@@ -139,11 +139,11 @@ class Panel:
         out.features[rows] = features
         return out
 
-    def merged(self, other: "Panel") -> "Panel":
-        """Return this panel with the rows of `other`, which has the same series; values known in `other` win."""
+    def merged(self, other: "Panel", codes: Integers) -> "Panel":
+        """Return this panel with the rows of `other`, whose series i is series codes[i] here; values known in `other` win."""
         mine, new = (np.flatnonzero(p.present) for p in (self, other))
         return Panel.from_rows(
-            np.concatenate([self.codes()[mine], other.codes()[new]]),
+            np.concatenate([self.codes()[mine], codes[other.codes()[new]]]),
             np.concatenate([self.steps()[mine], other.steps()[new]]),
             np.concatenate([self.values[mine], other.values[new]]),
             np.concatenate([self.features[mine], other.features[new]]),

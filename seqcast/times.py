@@ -181,7 +181,7 @@ def season_length_of(freq: Any) -> int:
         step = pd.Timedelta(offset)
         unit = _DAY if step >= pd.Timedelta(minutes=5) else pd.Timedelta(hours=1) if step >= pd.Timedelta(minutes=1) else pd.Timedelta(minutes=1)
         return max(int(unit // step), 1)
-    prefix = offset.name.split("-")[0]
+    prefix = offset.rule_code.split("-")[0]
     per_year = 4 if prefix.startswith(("Q", "BQ")) else _PER_DAY_OR_NEXT.get(prefix, 1)
     return max(per_year // offset.n, 1)
 

@@ -1,0 +1,153 @@
+"""Forecasts of a fitted forecaster from many origins of a panel: blocks, bounds, rolling-origin errors."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqcast.exceptions import HorizonWarning, LookaheadWarning, NonFiniteError, ShortSeriesError
+from seqcast.metrics import seasonal_scale
+from seqcast.panel import Floats, Integers, Panel
+
+__all__ = ["answer", "clip", "errors_at", "filled", "forecast_rows", "latest_origins", "scaled_errors", "scales"]
+
+_N_ERROR_ORIGINS = 200  # rolling origins, at most, whose errors make default quantiles and paths
+
+
+def answer(forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float] | None) -> Floats:
+    """Return forecasts (n, horizon) or quantiles (n, horizon, n_quantiles) from origins, in blocks where the horizon is longer than the fitted one.
+
+    Origin k lies before row positions[k] of series[k].
+    """
+    longest = forecaster._longest
+    if longest is None or horizon <= longest:
+        values = _ask(forecaster, panel, series, positions, horizon, quantiles)
+    else:
+        n_blocks = -(-horizon // longest)
+        warnings.warn(
+            f"{horizon} steps with a fitted horizon of {longest}: forecast in {n_blocks} blocks, each on top of the last. Fit with a longer horizon.",
+            HorizonWarning,
+            stacklevel=4,
+        )
+        values = _in_blocks(forecaster, panel, series, positions, n_blocks, quantiles)[:, :horizon]
+    if not np.isfinite(values).all():
+        bad = int(np.argmax(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
+        raise NonFiniteError(f"The forecast of series {panel.ids[series[bad]]!r} is not finite: the fit failed. Look at the scale of its values.")
+    return clip(values, forecaster.bounds)
+
+
+def clip(values: Floats, bounds: tuple | None) -> Floats:
+    """Return values within bounds."""
+    return values if bounds is None else np.clip(values, *bounds)
+
+
+def forecast_rows(forecaster: Any, panel: Panel, codes: Integers, positions: Integers, quantiles: list[float] | None) -> Floats:
+    """Return one forecast for each row of a panel that extends the forecaster's history, from what was known before the row.
+
+    `positions` count from the first row of the series. Training rows are forecast one step ahead; rows in a hole from the rows
+    before the hole; rows after the history from its end.
+    """
+    history = forecaster.panel_
+    origins, is_hole = _origins_of(history, codes, positions)
+    if is_hole.any():
+        warnings.warn(
+            f"{is_hole.sum()} rows lie in holes of the history: they are forecast from the rows before the hole, but later values were used in fit.",
+            LookaheadWarning,
+            stacklevel=3,
+        )
+    out = np.empty((len(codes), *([len(quantiles)] if quantiles else [])))
+    one_step = (origins == positions) & (positions < history.lengths[codes])
+    if one_step.any():
+        out[one_step] = answer(forecaster, panel, codes[one_step], origins[one_step], 1, quantiles)[:, 0]
+    later = np.flatnonzero(~one_step)
+    if len(later):
+        pairs, which = np.unique(np.stack([codes[later], origins[later]], axis=1), axis=0, return_inverse=True)
+        steps = positions[later] - origins[later]
+        values = answer(forecaster, panel, pairs[:, 0], pairs[:, 1], int(steps.max()) + 1, quantiles)
+        out[later] = values[which.ravel(), steps]
+    return out
+
+
+def latest_origins(panel: Panel, n_origins: int, horizon: int) -> tuple[Integers, Integers]:
+    """Return series and positions of the latest origins, one step apart, that have a row before and the whole horizon after them."""
+    counts = np.clip(panel.lengths - horizon, 0, n_origins)
+    series = np.repeat(np.arange(panel.n_series), counts)
+    back = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return series, panel.lengths[series] - horizon - counts[series] + 1 + back
+
+
+def errors_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
+    """Return actual minus forecast, (n, horizon), from origins of the history."""
+    forecast = answer(forecaster, panel, series, positions, horizon, None)
+    rows = (panel.indptr[series] + positions)[:, None] + np.arange(horizon)
+    return panel.values[rows] - forecast
+
+
+def scales(forecaster: Any, panel: Panel) -> Floats:
+    """Return the unit in which the errors of each series are pooled: its mean seasonal step."""
+    found = np.array([seasonal_scale(panel.values[panel.series(i)], forecaster.season_length_) for i in range(panel.n_series)])
+    usual = np.median(found[np.isfinite(found) & (found > 0)]) if np.any(np.isfinite(found) & (found > 0)) else 1.0
+    return np.where(np.isfinite(found) & (found > 0), found, usual)
+
+
+def scaled_errors(forecaster: Any, horizon: int) -> NDArray[np.float64]:
+    """Return errors of the latest rolling origins divided by their series' scale, (n_origins, n_series, horizon), NaN where unknown."""
+    panel = forecaster.panel_
+    series, positions = latest_origins(panel, _N_ERROR_ORIGINS, horizon)
+    if len(series) == 0:
+        raise ShortSeriesError(
+            f"The errors of {horizon} steps are unknown: the longest series has {panel.lengths.max()} rows, {horizon + 1} are needed. Shorten horizon."
+        )
+    errors = errors_at(forecaster, panel, series, positions, horizon) / scales(forecaster, panel)[series, None]
+    step = panel.first[series] + positions
+    out = np.full((step.max() - step.min() + 1, panel.n_series, horizon), np.nan)
+    out[step - step.min(), series] = errors
+    return out[~np.isnan(out).all(axis=(1, 2))]
+
+
+def filled(errors: NDArray[np.float64], random: np.random.RandomState) -> NDArray[np.float64]:
+    """Return errors whose unknown entries are drawn from the known ones of the same step."""
+    out = errors.copy()
+    for step in range(errors.shape[-1]):
+        known = errors[..., step][~np.isnan(errors[..., step])]
+        unknown = np.isnan(errors[..., step])
+        out[..., step][unknown] = random.choice(known, unknown.sum()) if len(known) else 0.0
+    return out
+
+
+def _ask(forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float] | None) -> Floats:
+    if quantiles is None:
+        return forecaster._forecast_panel(panel, series, positions, horizon)
+    order = np.argsort(quantiles)
+    values = forecaster._quantile_panel(panel, series, positions, horizon, [quantiles[k] for k in order])
+    return values[..., np.argsort(order)]
+
+
+def _in_blocks(forecaster: Any, panel: Panel, series: Integers, positions: Integers, n_blocks: int, quantiles: list[float] | None) -> Floats:
+    longest, reach = forecaster._longest, forecaster._reach
+    starts = np.zeros_like(positions) if reach is None else np.maximum(positions - reach, 0)
+    work = panel.cut(series, starts, positions + n_blocks * longest)
+    here, origins = np.arange(len(series)), positions - starts
+    ahead = (work.indptr[:-1] + origins)[:, None] + np.arange(n_blocks * longest)
+    work.values[ahead] = np.nan
+    work.features[np.ix_(ahead.ravel(), forecaster.schema_.past_mask)] = np.nan
+    blocks = []
+    for k in range(n_blocks):
+        point = _ask(forecaster, work, here, origins + k * longest, longest, None)
+        blocks.append(point if quantiles is None else _ask(forecaster, work, here, origins + k * longest, longest, quantiles))
+        work.values[ahead[:, k * longest : (k + 1) * longest]] = point
+    return np.concatenate(blocks, axis=1)
+
+
+def _origins_of(history: Panel, codes: Integers, positions: Integers) -> tuple[Integers, NDArray[np.bool_]]:
+    """The origin from which each row is forecast, and whether it lies in a hole of the history."""
+    rows = np.arange(len(history.present))
+    last_present = np.maximum.accumulate(np.where(history.present, rows, -1))
+    inside = positions < history.lengths[codes]
+    row = (history.indptr[codes] + positions)[inside]
+    origins = history.lengths[codes].copy()
+    is_hole = np.zeros(len(codes), bool)
+    is_hole[inside] = ~history.present[row]
+    origins[inside] = np.where(history.present[row], positions[inside], last_present[row] + 1 - history.indptr[codes[inside]])
+    return origins, is_hole

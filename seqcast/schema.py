@@ -1,0 +1,209 @@
+"""Schema: what fit saw of the user's frames, and how later frames are read against it."""
+
+import warnings
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seqcast.exceptions import LeakageWarning, MissingFeaturesError, MissingTimesError, UnknownSeriesError
+from seqcast.frames import SERIES, FeatureEncoder, Layout, read_features, read_pair, read_target, says_when
+from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index
+from seqcast.times import TimeAxis
+
+__all__ = ["Schema", "no_columns"]
+
+_LOST_TIMES = 'X lost its times, which the forecaster was fitted with; call .set_output(transform="pandas") on the pipeline, or give a frame with an index.'
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Kind of the target, encoding of the covariates and grid of the times.
+
+    Parameters
+    ----------
+    layout : Layout
+        Kind of the target.
+    encoder : FeatureEncoder
+        Covariate columns and their encoding.
+    past_features : tuple
+        Columns known only up to the origin.
+    axis : TimeAxis
+        Grid of the times.
+    level_names : tuple
+        Names of a panel's two index levels, else empty.
+    """
+
+    layout: Layout
+    encoder: FeatureEncoder
+    past_features: tuple[Hashable, ...]
+    axis: TimeAxis
+    level_names: tuple[Hashable, ...]
+
+    @classmethod
+    def fitted(cls, X: Any, y: Any, past_features: tuple, freq: str | None) -> tuple["Schema", Panel]:
+        """Read the arguments of fit."""
+        layout, values, frame, index = read_pair(X, y)
+        if values.size == 0:
+            raise ValueError(f"Found array with 0 sample(s) (shape={values.shape}) while a minimum of 1 is required.")
+        frame = no_columns(len(values)) if frame is None else frame
+        _check_columns(frame, values, layout, past_features)
+        encoder = FeatureEncoder.fitted(frame)
+        panel = _lay(layout, values, encoder.encode(frame), index, encoder.names, freq=freq)
+        return cls(layout, encoder, tuple(past_features), panel.axis, tuple(index.names) if layout.has_levels else ()), panel
+
+    @property
+    def past_mask(self) -> NDArray[np.bool_]:
+        """For each encoded covariate, whether it is known only up to the origin."""
+        return np.array([source in self.past_features for source in self.encoder.sources], dtype=bool)
+
+    def read(self, X: Any, y: Any = SERIES, *, start: int = 0) -> Panel:
+        """Return the panel of other data of the same kind; rows without times count from `start`."""
+        layout, values, frame, index = read_pair(X, y)
+        if (layout.is_wide, layout.has_levels) != (self.layout.is_wide, self.layout.has_levels):
+            raise ValueError(f"The target is a {layout.kind}, the forecaster was fitted on a {self.layout.kind}. Give the same kind.")
+        frame = no_columns(len(values)) if frame is None else frame
+        return _lay(layout, values, self.encoder.encode(frame), index, self.encoder.names, axis=self.axis, start=start)
+
+    def read_history(self, frame: pd.DataFrame | None, x_index: pd.Index | None, history: Any) -> tuple[Layout, Panel]:
+        """Return layout and panel of another history, whose covariates are the rows of a frame at its times."""
+        layout, values, index = read_target(history)
+        if len(values) == 0:
+            raise ValueError("history has no rows. Give at least one.")
+        if frame is None or not self.encoder.columns:
+            frame = no_columns(len(values))
+        elif says_when(index) and says_when(x_index):
+            frame = frame.set_axis(x_index).reindex(index)
+        else:
+            frame = frame.iloc[: len(values)]
+        return layout, _lay(layout, values, self.encoder.encode(frame), index, self.encoder.names, axis=self.axis)
+
+    def read_rows(self, X: Any) -> tuple[pd.DataFrame, pd.Index | None]:
+        """Return covariates and index (None without) of rows; without covariates only the index is read."""
+        if self.encoder.columns:
+            frame, index = read_features(X)
+            absent = [c for c in self.past_features if c not in frame.columns]
+            if index is not None and absent:
+                frame = frame.reindex(columns=[c for c in self.encoder.columns if c in frame.columns or c in absent])
+            return frame, index
+        if isinstance(X, pd.Index):
+            return no_columns(len(X)), X
+        return no_columns(len(X)), getattr(X, "index", None) if isinstance(X, (pd.Series, pd.DataFrame)) else None
+
+    def check_labels(self, frame: pd.DataFrame) -> None:
+        """Raise for other column labels than in fit; scikit-learn checks only those that are strings."""
+        if tuple(frame.columns) != self.encoder.columns:
+            raise ValueError(f"The columns of X are {list(frame.columns)}, in fit they were {list(self.encoder.columns)}. Give the same ones in this order.")
+
+    def locate(self, panel: Panel, index: pd.Index | None, n_rows: int, start: int) -> tuple[Integers, Integers]:
+        """Return series numbers in `panel` and grid steps of rows, those without times counted from `start`."""
+        if isinstance(index, pd.MultiIndex) != self.layout.has_levels:
+            raise MissingTimesError(_LOST_TIMES if self.layout.has_levels else "X has a (series, time) index; the forecaster was fitted without one.")
+        if isinstance(index, pd.MultiIndex):
+            _, codes, steps, ids = read_panel_index(index, axis=self.axis)
+            number = {label: i for i, label in enumerate(panel.ids)}
+            unknown = [label for label in ids if label not in number]
+            if unknown:
+                raise UnknownSeriesError(
+                    f"Series {unknown[:5]} were not in fit. Forecast them with forecast(history=...); to cross-validate a panel use RollingOriginSplit, "
+                    "since TimeSeriesSplit and KFold cut panels by row."
+                )
+            return np.array([number[label] for label in ids], dtype=np.int64)[codes], steps
+        codes = np.zeros(n_rows, np.int64)
+        if says_when(index):
+            if self.axis.kind == "none" and not pd.api.types.is_integer_dtype(index.dtype):
+                raise MissingTimesError("X has times, the forecaster was fitted without. Give fit the times too.")
+            return codes, self.axis.positions(index)
+        if self.axis.kind != "none":
+            raise MissingTimesError(_LOST_TIMES)
+        return codes, start + np.arange(n_rows)
+
+    def spread(self, panel: Panel, codes: Integers, steps: Integers, features: Floats) -> tuple[Integers, Integers, Floats]:
+        """Return rows for every series where each row stands for all columns of a wide target."""
+        if not self.layout.is_wide:
+            return codes, steps, features
+        n = panel.n_series
+        return np.repeat(np.arange(n), len(steps)), np.tile(steps, n), np.tile(features, (n, 1))
+
+    def check_future(self, panel: Panel, given: NDArray[np.bool_]) -> None:
+        """Raise where rows ahead are not given, shape (n_series, horizon), though covariates are known there."""
+        known = [c for c in self.encoder.columns if c not in self.past_features]
+        if known and not given.all():
+            i, k = np.argwhere(~given)[0]
+            time = self.axis.index(panel.ends[i : i + 1] + k)[0]
+            raise MissingFeaturesError(
+                f"The forecast of series {panel.ids[i]!r} needs the covariates {known[:5]} of {given.shape[1]} steps; the first missing row is {time}. "
+                "Give them in X, or name columns that are not known ahead in past_features."
+            )
+
+    def check_kept(self, panel: Panel, codes: Integers, positions: Integers, features: Floats) -> None:
+        """Raise where training rows come with other covariates than they had."""
+        rows = panel.indptr[codes] + positions
+        kept = panel.present[rows]
+        same = np.isclose(features[kept], panel.features[rows[kept]], rtol=1e-6, atol=1e-9, equal_nan=True)
+        if not same.all():
+            k, j = np.argwhere(~same)[0]
+            time = panel.axis.index((panel.first[codes] + positions)[kept][k : k + 1])[0]
+            raise ValueError(f"Training rows must carry the covariates they had in fit: {self.encoder.names[j]!r} differs at {time}.")
+
+
+def no_columns(n_rows: int) -> pd.DataFrame:
+    """Return a frame of rows without columns."""
+    return pd.DataFrame(index=pd.RangeIndex(n_rows))
+
+
+def _lay(
+    layout: Layout,
+    values: Floats,
+    features: Floats,
+    index: pd.Index | None,
+    feature_names: tuple[str, ...],
+    *,
+    axis: TimeAxis | None = None,
+    freq: str | None = None,
+    start: int = 0,
+) -> Panel:
+    """Lay read data on the grid."""
+    n_rows, n_columns = values.shape
+    ids, codes = layout.columns, np.zeros(n_rows, np.int64)
+    if isinstance(index, pd.MultiIndex):
+        if n_columns > 1:
+            raise ValueError(f"A panel has one target column, got {n_columns}. Give y as a Series.")
+        axis, codes, steps, ids = read_panel_index(index, axis=axis, freq=freq)
+    elif says_when(index):
+        axis = axis or TimeAxis.infer(index, freq)
+        steps = axis.positions(index)
+    elif axis is not None and axis.kind != "none":
+        raise MissingTimesError(_LOST_TIMES)
+    else:
+        axis, steps = axis or TimeAxis.counted(None if index is None else index.name), start + np.arange(n_rows)
+    check_order(codes, steps, axis, ids)
+    if n_columns > 1:
+        codes, steps, features = np.repeat(np.arange(n_columns), n_rows), np.tile(steps, n_columns), np.tile(features, (n_columns, 1))
+    return Panel.from_rows(codes, steps, values.T.ravel(), features, ids=ids, axis=axis, feature_names=feature_names)
+
+
+def _check_columns(frame: pd.DataFrame, values: Floats, layout: Layout, past_features: tuple) -> None:
+    """Raise for unknown past features and a covariate of the target's name; warn where a covariate equals the target."""
+    unknown = [c for c in past_features if c not in frame.columns]
+    if unknown:
+        raise ValueError(f"past_features {unknown} are not among the columns of X, {list(frame.columns)}.")
+    named = [] if layout.kind == "array" else [c for c in layout.columns if c is not None and c in frame.columns]
+    if named:
+        raise ValueError(f"Covariate {named[0]!r} bears the name of the target: drop it from X, or rename it if it is something else.")
+    for label, column in frame.items():
+        numbers = column.to_numpy(np.float64, na_value=np.nan) if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c" else None
+        if numbers is not None and any(_is_copy(numbers, values[:, k]) for k in range(values.shape[1])):
+            warnings.warn(
+                f"Covariate {label!r} equals the target: the forecast would know its answer. Drop it, or lag it with LagFeatures.",
+                LeakageWarning,
+                stacklevel=5,
+            )
+
+
+def _is_copy(column: Floats, target: Floats) -> bool:
+    known = ~np.isnan(target)
+    return bool(known.sum() > 1 and np.array_equal(column[known], target[known]) and np.ptp(target[known]) > 0)
