@@ -10,6 +10,7 @@ __all__ = [
     "LookaheadWarning",
     "MissingFeaturesError",
     "MissingTimesError",
+    "ModelFailedWarning",
     "NonFiniteError",
     "SeriesFailedWarning",
     "ShortSeriesError",
@@ -72,3 +73,7 @@ class UnknownCategoryWarning(UserWarning):
 
 class SeriesFailedWarning(UserWarning):
     """A series could not be fitted; the others go on."""
+
+
+class ModelFailedWarning(UserWarning):
+    """A model could not be backtested; the others go on."""

@@ -1,0 +1,137 @@
+"""Scores for scikit-learn's `scoring=` that mask missing values and average over series."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from seqcast import metrics
+from seqcast.evaluation.pipelines import final_forecaster
+from seqcast.frames import read_target
+
+__all__ = ["scorer"]
+
+Floats = NDArray[np.float64]
+
+_POINT = ("mae", "mse", "rmse", "mape", "smape", "mase", "rmsse")
+_QUANTILE = ("pinball", "scaled_quantile_loss", "weighted_quantile_loss")
+_SCALED = ("mase", "rmsse", "scaled_quantile_loss")
+
+
+def scorer(metric: str, *, quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)) -> "Scorer":
+    """Return a callable for ``scoring=`` in searches, `cross_val_score` and `learning_curve`.
+
+    The metric is computed for each series over the steps whose truth is known, averaged over the series, and negated,
+    since scikit-learn takes greater for better. scikit-learn's own scorers refuse NaN, or give NaN, and with NaN a
+    search takes its first candidate in silence.
+
+    Parameters
+    ----------
+    metric : str
+        A name in `seqcast.metrics`: "mae", "mse", "rmse", "mape", "smape", "mase", "rmsse", "pinball",
+        "scaled_quantile_loss" or "weighted_quantile_loss".
+    quantiles : tuple of float, default=(0.1, 0.5, 0.9)
+        Levels asked of the forecaster by the last three.
+
+    Returns
+    -------
+    Scorer
+        Called as ``(estimator, X, y)``; can be pickled.
+
+    Raises
+    ------
+    ValueError
+        For an unknown metric; from the call, if no value of `y` is known or the forecast is NaN where it is.
+    TypeError
+        From the call, if the metric needs quantiles or training values and the estimator gives none.
+
+    Notes
+    -----
+    The scaled metrics take scale and season length from the training values that the forecaster keeps, as in
+    `seqcast.metrics.seasonal_scale`; so the estimator must be a forecaster, or a Pipeline or search that ends in one.
+    Series without a scale (constant in training) are left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.dummy import DummyRegressor
+    >>> model = DummyRegressor().fit([[0], [0]], [1.0, 3.0])
+    >>> scorer("mae")(model, [[0], [0]], np.array([4.0, np.nan]))
+    -2.0
+    """
+    if metric not in _POINT + _QUANTILE:
+        raise ValueError(f"metric must be one of {', '.join(_POINT + _QUANTILE)}, got {metric!r}.")
+    return Scorer(metric, tuple(quantiles))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A negated metric, called as ``(estimator, X, y)``; made by `scorer`."""
+
+    metric: str
+    quantiles: tuple[float, ...]
+
+    def __call__(self, estimator: Any, X: Any, y: Any) -> float:
+        """Return the mean over series of minus the metric."""
+        _, actual, index = read_target(y)
+        if not np.isfinite(actual).any():
+            raise ValueError("No value of y is known in the rows to score. Leave this fold out, or take longer ones.")
+        forecast = self._forecast(estimator, X, actual.shape)
+        losses = []
+        for label, rows, column in _series_of(y, index, actual):
+            truth = actual[rows, column]
+            if not np.isnan(truth).all():
+                losses.append(self._loss(truth, forecast[rows, column], estimator, label))
+        if np.isnan(losses).all():
+            raise ValueError(
+                f"{self.metric} has no scale: every series is constant in training. Score by 'mae' instead."
+            )
+        return -float(np.nanmean(losses))
+
+    def _forecast(self, estimator: Any, X: Any, shape: tuple[int, ...]) -> Floats:
+        """Forecasts of shape (n_rows, n_columns) or (n_rows, n_columns, n_quantiles)."""
+        if self.metric in _POINT:
+            return _finite(np.asarray(estimator.predict(X), dtype=np.float64).reshape(shape), estimator)
+        transformers, forecaster = final_forecaster(estimator)
+        if forecaster is None:
+            raise TypeError(
+                f"{self.metric} needs quantiles, which {type(estimator).__name__} does not give. Use 'mae'."
+            )
+        for step in transformers:
+            X = step.transform(X)
+        forecast = forecaster.predict(X, quantiles=list(self.quantiles))
+        return _finite(np.asarray(forecast, dtype=np.float64).reshape(*shape, -1), estimator)
+
+    def _loss(self, actual: Floats, forecast: Floats, estimator: Any, label: Any) -> float:
+        options: dict[str, Any] = {"quantiles": self.quantiles} if self.metric in _QUANTILE else {}
+        if self.metric in _SCALED:
+            options["scale"] = self._scale(estimator, label)
+        return getattr(metrics, self.metric)(actual, forecast, **options)
+
+    def _scale(self, estimator: Any, label: Any) -> float:
+        _, forecaster = final_forecaster(estimator)
+        if forecaster is None:
+            raise TypeError(
+                f"{self.metric} needs training values for its scale, and {type(estimator).__name__} keeps none. "
+                "Use 'mae', or a forecaster as the last step."
+            )
+        panel = forecaster.panel_
+        history = panel.values[panel.series(panel.ids.index(label) if len(panel.ids) > 1 else 0)]
+        return float(metrics.seasonal_scale(history, forecaster.season_length_, squared=self.metric == "rmsse"))
+
+
+def _series_of(y: Any, index: pd.Index | None, actual: Floats) -> list[tuple[Any, Any, int]]:
+    """Label, rows and column of each series."""
+    if isinstance(index, pd.MultiIndex):
+        codes, labels = pd.factorize(index.get_level_values(0))
+        return [(label, codes == k, 0) for k, label in enumerate(labels)]
+    labels = y.columns if isinstance(y, pd.DataFrame) else range(actual.shape[1])
+    return [(label, slice(None), column) for column, label in enumerate(labels)]
+
+
+def _finite(forecast: Floats, estimator: Any) -> Floats:
+    if not np.isfinite(forecast).all():
+        raise ValueError(f"{type(estimator).__name__} gave NaN or infinite forecasts: no score can be trusted.")
+    return forecast
