@@ -209,7 +209,8 @@ class FourierFeatures(TimedFeatures):
 
     def _fit_steps(self, X: Rows) -> None:
         season = season_length_of(self.axis_.freq)
-        self.periods_ = tuple(self.periods) if self.periods != "auto" else (season,) if season > 1 else ()
+        natural: tuple[float, ...] = (season,) if season > 1 else ()
+        self.periods_ = natural if isinstance(self.periods, str) else tuple(self.periods)
         self.first_step_ = _steps_since_epoch(self.axis_)
 
     def _waves(self) -> list[tuple[float, int, bool]]:
@@ -361,7 +362,11 @@ def _calendar(X: Rows) -> pd.DatetimeIndex | None:
     """The times of the rows, of periods their start; None without a calendar."""
     index = times_of(X)
     index = index.to_timestamp(how="start") if isinstance(index, pd.PeriodIndex) else index
-    return index if isinstance(index, pd.DatetimeIndex) else None
+    if not isinstance(index, pd.DatetimeIndex):
+        return None
+    if index.hasnans:
+        raise IrregularTimesError(f"X has no time (NaT) at row {int(np.argmax(index.isna()))}. Drop such rows.")
+    return index
 
 
 def _required_calendar(X: Rows, who: str, zone: Any) -> pd.DatetimeIndex:
@@ -371,9 +376,6 @@ def _required_calendar(X: Rows, who: str, zone: Any) -> pd.DatetimeIndex:
         raise MissingTimesError(lost_times(who))
     if (times.tz is None) != (zone is None):
         raise IrregularTimesError(f"{who}: time zone {times.tz} of X does not go with {zone} of fit. Use tz_localize.")
-    if times.hasnans:
-        row = int(np.argmax(times.isna()))
-        raise IrregularTimesError(f"{who}: the index holds NaT at row {row}. Drop rows without a time.")
     return times if zone is None else times.tz_convert(zone)
 
 

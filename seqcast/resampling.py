@@ -77,8 +77,8 @@ def regularize(
     grouped = near.groupby(codes * len(grid) + place)
     result = (grouped.sum(min_count=1) if how == "sum" else getattr(grouped, how)()).reindex(rows)
     times = pd.DatetimeIndex(grid[rows % len(grid)], freq=None if is_panel else grid.freq)
-    series = [ids[rows // len(grid)]] if is_panel else []
-    result.index = pd.MultiIndex.from_arrays([*series, times], names=frame.index.names) if is_panel else times
+    levels = [ids[rows // len(grid)], times]
+    result.index = pd.MultiIndex.from_arrays(levels, names=frame.index.names) if is_panel else times
     result.attrs["regularize"] = _report(freq, how, len(frame), len(near), len(rows), len(rows) - grouped.ngroups)
     return result
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from seqcast.times import TimeAxis, has_times
 
 __all__ = ["RowFeatures", "Rows", "TimedFeatures", "lost_times", "series_of", "times_of"]
 
-Rows = pd.DataFrame | Floats
+Rows: TypeAlias = pd.DataFrame | Floats  # frames keep their index, arrays have no times
 
 
 @parameters
@@ -131,7 +131,7 @@ class TimedFeatures(RowFeatures):
     def _fit_rows(self, X: Rows) -> None:
         times = times_of(X)
         self.is_panel_ = _is_panel(X)
-        if self.is_panel_:
+        if isinstance(X, pd.DataFrame) and self.is_panel_:
             self.axis_, *_ = read_panel_index(X.index, freq=self.freq)
         else:
             self.axis_ = TimeAxis.infer(times, self.freq) if has_times(times) else TimeAxis.counted(times.name)
@@ -170,7 +170,9 @@ def times_of(X: Rows) -> pd.Index:
 
 def series_of(X: Rows) -> pd.Index:
     """Return the label of each row's series, 0 where there is one."""
-    return X.index.get_level_values(0) if _is_panel(X) else pd.Index(np.zeros(len(X), dtype=np.int64))
+    if isinstance(X, pd.DataFrame) and _is_panel(X):
+        return X.index.get_level_values(0)
+    return pd.Index(np.zeros(len(X), dtype=np.int64))
 
 
 def _is_panel(X: Rows) -> bool:
