@@ -1,0 +1,131 @@
+"""The target in standard units: log or asinh if it helps, then each series less its mean, over its deviation."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["TRANSFORMS", "TargetScaling", "fit_scaling", "log_is_allowed"]
+
+TRANSFORMS = ("none", "log", "asinh")
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TargetScaling:
+    """Two invertible steps for each series: a transform of the values, and (value - center) / scale.
+
+    The transform is ``x`` ("none"), ``log(x - shift)`` ("log", ``x - shift`` raised to at least ``spread``) or
+    ``asinh((x - shift) / spread)`` ("asinh"). Everything is float64; NaN stays NaN.
+    """
+
+    kind: str
+    shift: Floats  # (n_series,)
+    spread: Floats  # (n_series,)
+    center: Floats  # (n_series,)
+    scale: Floats  # (n_series,)
+
+    def apply(self, values: Floats, series: NDArray[np.int64]) -> Floats:
+        """Give `values`, each of the series named beside it, in standard units."""
+        moved = _transform(self.kind, values, self.shift[series], self.spread[series])
+        return (moved - self.center[series]) / self.scale[series]
+
+    def invert(self, standard: Floats, series: NDArray[np.int64]) -> Floats:
+        """Give back the unit of the target: rows of `standard` belong to the series named beside them."""
+        wide = (slice(None),) + (None,) * (standard.ndim - 1)
+        moved = standard * self.scale[series][wide] + self.center[series][wide]
+        if self.kind == "none":
+            return moved
+        bounded = np.clip(moved, -700.0, 700.0)  # exp and sinh stay finite
+        if self.kind == "log":
+            return np.exp(bounded) + self.shift[series][wide]
+        return np.sinh(bounded) * self.spread[series][wide] + self.shift[series][wide]
+
+    def joined(self, other: "TargetScaling") -> "TargetScaling":
+        """The series of this scaling, followed by those of the other."""
+        pairs = {f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)[1:]}
+        return TargetScaling(self.kind, **pairs)
+
+    def to_state(self) -> dict[str, Any]:
+        """Give the fields as plain data."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def log_is_allowed(values: Floats) -> bool:
+    """Whether every known value is at least 0, with at most one zero in ten and some spread between them."""
+    known = values[~np.isnan(values)]
+    return bool(known.size and known.min() >= 0 and (known == 0).mean() <= 0.1 and known.max() > known.min())
+
+
+def fit_scaling(kind: str, values: Floats, indptr: NDArray[np.int64]) -> TargetScaling:
+    """Learn the scaling of each series ``values[indptr[i]:indptr[i + 1]]`` from its known values.
+
+    Parameters
+    ----------
+    kind : {"none", "log", "asinh"}
+        The transform.
+    values : ndarray of shape (n_rows,)
+        The target, NaN where masked.
+    indptr : ndarray of shape (n_series + 1,)
+        Where each series begins and ends.
+
+    Returns
+    -------
+    TargetScaling
+        A series without a known value has center 0 and scale 1, a constant one scale 1.
+
+    Examples
+    --------
+    >>> scaling = fit_scaling("none", np.array([1.0, 3.0, np.nan, 8.0]), np.array([0, 3, 4]))
+    >>> scaling.center, scaling.scale
+    (array([2., 8.]), array([1., 1.]))
+    """
+    n_series = len(indptr) - 1
+    series = np.repeat(np.arange(n_series), np.diff(indptr))  # (n_rows,)
+    known = ~np.isnan(values)
+    values, series = values[known], series[known]
+    shift, spread = _transform_parameters(kind, values, series, n_series)
+    moved = _transform(kind, values, shift[series], spread[series])
+    center, scale = _moments(moved, series, n_series)
+    return TargetScaling(kind, shift, spread, center, scale)
+
+
+def _transform(kind: str, values: Floats, shift: Floats, spread: Floats) -> Floats:
+    if kind == "none":
+        return values
+    if kind == "log":
+        return np.log(np.maximum(values - shift, spread))
+    return np.arcsinh((values - shift) / spread)
+
+
+def _transform_parameters(kind: str, values: Floats, series: NDArray[np.int64], n_series: int) -> tuple[Floats, Floats]:
+    shift, spread = np.zeros(n_series), np.ones(n_series)
+    if kind == "none":
+        return shift, spread
+    bounds = np.searchsorted(series, np.arange(n_series + 1))
+    for i in range(n_series):
+        own = values[bounds[i] : bounds[i + 1]]
+        if kind == "log":
+            shift[i], spread[i] = _log_parameters(own)
+        elif own.size:
+            shift[i] = np.median(own)
+            deviation = 1.4826 * np.median(np.abs(own - shift[i]))
+            spread[i] = deviation or own.std() or 1.0
+    return shift, spread
+
+
+def _log_parameters(own: Floats) -> tuple[float, float]:
+    """Zeros are moved up by the smallest positive value; lower values than any seen stop at half of the smallest."""
+    positive = own[own > 0]
+    smallest = positive.min() if positive.size else 1.0
+    offset = smallest if (own <= 0).any() else 0.0
+    return -offset, 0.5 * smallest
+
+
+def _moments(values: Floats, series: NDArray[np.int64], n_series: int) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each series, in two passes; a deviation lost in rounding counts as none."""
+    count = np.maximum(np.bincount(series, minlength=n_series), 1)
+    center = np.bincount(series, values, minlength=n_series) / count
+    deviation = np.sqrt(np.bincount(series, (values - center[series]) ** 2, minlength=n_series) / count)
+    return center, np.where(deviation > 1e-12 * np.maximum(np.abs(center), 1e-300), deviation, 1.0)
