@@ -1,0 +1,104 @@
+"""RNN, LSTM and GRU forecasters: read the past tokens, answer every future token one step from the final state."""
+
+import torch
+from torch import nn
+
+from seqcast._parameters import parameters
+from seqcast.models._network import NetworkForecaster
+
+__all__ = ["GRUForecaster", "LSTMForecaster", "RNNForecaster", "RecurrentBackbone"]
+
+WORK_BUFFER = 8 * 2**20  # bytes of one layer's gates; glibc maps larger blocks anew, and faults them in, at every step
+
+
+class RecurrentBackbone(nn.Module):
+    """A recurrent network over the past tokens; orthogonal recurrent weights, forget gates open at first."""
+
+    def __init__(self, cell: type[nn.RNNBase], width: int, n_layers: int, dropout: float):
+        super().__init__()
+        self.layers = cell(width, width, n_layers, batch_first=True, dropout=dropout if n_layers > 1 else 0.0)
+        for name, parameter in self.layers.named_parameters():
+            if name.startswith("weight_hh"):
+                for block in parameter.data.split(width):
+                    nn.init.orthogonal_(block)
+            elif name.startswith("bias"):
+                nn.init.zeros_(parameter)
+                if cell is nn.LSTM and name.startswith("bias_ih"):
+                    parameter.data[width : 2 * width] = 1.0  # gates lie in the order input, forget, cell, output
+
+    def forward(self, past: torch.Tensor, future: torch.Tensor) -> torch.Tensor:
+        n, n_future, width = future.shape
+        _, state = self.layers(past)  # (n_layers, n, width), the LSTM's twice
+        if isinstance(state, tuple):
+            state = tuple(part.repeat_interleave(n_future, 1) for part in state)
+        else:
+            state = state.repeat_interleave(n_future, 1)  # (n_layers, n * n_future, width)
+        hidden, _ = self.layers(future.reshape(n * n_future, 1, width), state)
+        return hidden.view(n, n_future, width)
+
+    def batch_limit(self, n_tokens: int) -> int:
+        """Windows whose work buffers stay small enough for malloc to keep them from step to step."""
+        if not isinstance(self.layers, nn.LSTM):
+            return 2**31
+        return max(WORK_BUFFER // (4 * 4 * self.layers.hidden_size * n_tokens), 16)
+
+
+@parameters
+class RNNForecaster(NetworkForecaster):
+    """Forecast with a recurrent network of tanh units [1]_.
+
+    References
+    ----------
+    .. [1] Elman, J. L. (1990). Finding structure in time. Cognitive Science, 14(2), 179-211.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.sin(np.arange(120) / 3)
+    >>> RNNForecaster(horizon=3, max_steps=20, random_state=0).fit(y).forecast().shape
+    (3,)
+    """
+
+    def _make_backbone(self, options: dict, n_past: int, n_future: int) -> nn.Module:
+        return RecurrentBackbone(nn.RNN, options["hidden_size"], options["n_layers"], options["dropout"])
+
+
+@parameters
+class LSTMForecaster(NetworkForecaster):
+    """Forecast with long short-term memory [1]_.
+
+    References
+    ----------
+    .. [1] Hochreiter, S. and Schmidhuber, J. (1997). Long short-term memory. Neural Computation, 9(8), 1735-1780.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.sin(np.arange(120) / 3)
+    >>> LSTMForecaster(horizon=3, max_steps=20, random_state=0).fit(y).forecast().shape
+    (3,)
+    """
+
+    def _make_backbone(self, options: dict, n_past: int, n_future: int) -> nn.Module:
+        return RecurrentBackbone(nn.LSTM, options["hidden_size"], options["n_layers"], options["dropout"])
+
+
+@parameters
+class GRUForecaster(NetworkForecaster):
+    """Forecast with gated recurrent units [1]_.
+
+    References
+    ----------
+    .. [1] Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder for statistical machine
+       translation. EMNLP, 1724-1734.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = np.sin(np.arange(120) / 3)
+    >>> GRUForecaster(horizon=3, max_steps=20, random_state=0).fit(y).forecast().shape
+    (3,)
+    """
+
+    def _make_backbone(self, options: dict, n_past: int, n_future: int) -> nn.Module:
+        return RecurrentBackbone(nn.GRU, options["hidden_size"], options["n_layers"], options["dropout"])

@@ -1,0 +1,1 @@
+"""The forecasting network, in torch only: windows in, forecasts out. It knows no frames."""

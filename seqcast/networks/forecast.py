@@ -1,0 +1,115 @@
+"""ForecastNetwork: the whole network on one page."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from seqcast.networks.embedding import PatchEmbedding
+from seqcast.networks.heads import Head, QuantileHead
+from seqcast.networks.linear import LinearSkip
+from seqcast.networks.normalization import window_center, window_scale
+
+__all__ = ["ForecastNetwork", "Normalised"]
+
+
+class Normalised(NamedTuple):
+    """Windows in units of their own past; only this is what a forecast can see."""
+
+    z: torch.Tensor  # (n, lookback), 0 where masked
+    observed: torch.Tensor  # (n, lookback)
+    features: torch.Tensor  # (n, lookback + horizon, n_features), those known only up to the origin 0 after it
+    center: torch.Tensor  # (n, 1)
+    scale: torch.Tensor  # (n, 1)
+
+
+class ForecastNetwork(nn.Module):
+    """Normalise, forecast linearly, embed, run the backbone, correct the linear forecast, restore.
+
+    Parameters
+    ----------
+    lookback, horizon : int
+        Steps of a window before and from the origin on.
+    past_only : sequence of bool
+        For each covariate, whether it is known only up to the origin.
+    normalization : {"mean", "mean_std", "last"}
+        How a window is put in units of its own past.
+    linear_skip : bool
+        Whether the network corrects a linear forecast, or the center of the window.
+    backbone : Module, optional
+        ``forward(past, future)`` of tokens (n, n_past, width) and (n, n_future, width) gives (n, n_future, width). Without one
+        the network is the linear forecast.
+    embedding, head : Module, optional
+        What stands before and after the backbone.
+    """
+
+    def __init__(
+        self,
+        *,
+        lookback: int,
+        horizon: int,
+        past_only: tuple[bool, ...] = (),
+        normalization: str = "mean",
+        linear_skip: bool = True,
+        backbone: nn.Module | None = None,
+        embedding: PatchEmbedding | None = None,
+        head: Head | QuantileHead | None = None,
+    ):
+        super().__init__()
+        self.lookback, self.horizon, self.normalization = lookback, horizon, normalization
+        is_known = torch.ones(lookback + horizon, len(past_only), dtype=torch.bool)
+        is_known[lookback:] = ~torch.tensor(past_only, dtype=torch.bool)
+        self.register_buffer("is_known", is_known, persistent=False)
+        self.has_past_only = any(past_only)
+        self.known = [j for j, only in enumerate(past_only) if not only]
+        self.register_buffer("typical_scale", torch.ones(()))
+        self.register_buffer("shrinkage", torch.ones(()))
+        self.linear = LinearSkip(lookback, horizon, len(past_only)) if linear_skip else None
+        self.embedding, self.backbone, self.head = embedding, backbone, head
+
+    def normalise(self, windows: torch.Tensor) -> Normalised:
+        """Put windows (n, lookback + horizon, channels) in units of their own past."""
+        past = windows[:, : self.lookback]
+        value, observed = past[..., 0], past[..., 1]  # (n, lookback)
+        center = window_center(value, observed, self.normalization)  # (n, 1)
+        scale = window_scale(value, observed, center, self.normalization, self.typical_scale)  # (n, 1)
+        features = windows[..., 2:]  # (n, lookback + horizon, n_features)
+        if self.has_past_only:
+            features = features * self.is_known
+        return Normalised((value - center) / scale * observed, observed, features, center, scale)
+
+    def targets(self, windows: torch.Tensor, past: Normalised) -> tuple[torch.Tensor, torch.Tensor]:
+        """The future in the same units, and 1 where it is known, else 0: (n, horizon) each."""
+        future = windows[:, self.lookback :]
+        return (future[..., 0] - past.center) / past.scale * future[..., 1], future[..., 1]
+
+    def correction(self, past: Normalised) -> torch.Tensor:
+        """What the network adds to the linear forecast."""
+        tokens, ahead = self.embedding(past.z, past.observed, past.features)  # (n, n_past, d), (n, n_future, d)
+        hidden = self.backbone(tokens, ahead)  # (n, n_future, d)
+        known = past.features[:, self.lookback :]
+        return self.head(hidden, known[..., self.known] if self.has_past_only else known)  # (n, horizon, n_outputs)
+
+    def linear_forecast(self, past: Normalised) -> torch.Tensor:
+        """The forecast without the correction, (n, horizon, 1)."""
+        if self.linear is None:
+            return past.z.new_zeros(len(past.z), self.horizon, 1)
+        return self.linear(past.z, past.features).unsqueeze(2)
+
+    def forward(self, past: Normalised) -> torch.Tensor:
+        """The forecast in units of the window, (n, horizon, n_outputs)."""
+        if self.backbone is None:
+            return self.linear_forecast(past)
+        return self.linear_forecast(past) + self.correction(past)
+
+    def shrunk(self, past: Normalised) -> torch.Tensor:
+        """The forecast, its correction kept only as far as it helped in validation; the spread of quantiles is kept."""
+        if self.backbone is None or self.shrinkage == 1:
+            return self(past)
+        correction = self.correction(past)
+        m = self.head.middle if isinstance(self.head, QuantileHead) else 0
+        return self.linear_forecast(past) + correction - (1 - self.shrinkage) * correction[..., m : m + 1]
+
+    def restore(self, outputs: torch.Tensor, past: Normalised) -> torch.Tensor:
+        """Back from the units of the window, in float64."""
+        return outputs.double() * past.scale[..., None].double() + past.center[..., None].double()

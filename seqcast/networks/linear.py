@@ -1,0 +1,88 @@
+"""The linear skip: ridge regression of the future on the window, in closed form."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+__all__ = ["LinearSkip", "RidgePath"]
+
+MAX_COLUMNS = 1500  # of covariates; beyond that neighbouring steps of them are averaged
+N_IMPUTATIONS = 5
+
+Batches = Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]
+
+
+class LinearSkip(nn.Module):
+    """Linear forecast of every step from the normalised window, and covariates of past and future steps."""
+
+    def __init__(self, lookback: int, horizon: int, n_features: int):
+        super().__init__()
+        self.steps = -(-(lookback + horizon) * n_features // MAX_COLUMNS) or 1  # steps averaged into one column
+        n_blocks = -(-(lookback + horizon) // self.steps)
+        n_columns = lookback + 1 + n_blocks * n_features
+        self.register_buffer("weight", torch.zeros(n_columns, horizon))
+
+    def design(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """The regressors: window (n, lookback), a constant, covariates (n, lookback + horizon, n_features)."""
+        columns = [z, z.new_ones(len(z), 1)]
+        if features.shape[2]:
+            missing = -features.shape[1] % self.steps
+            blocks = F.pad(features, (0, 0, missing, 0)).unflatten(1, (-1, self.steps)).mean(2)
+            columns.append(blocks.flatten(1))  # (n, n_blocks * n_features)
+        return torch.cat(columns, 1)  # (n, n_columns)
+
+    def forward(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        if not features.shape[2]:
+            return z @ self.weight[:-1] + self.weight[-1]  # (n, horizon)
+        return self.design(z, features) @ self.weight  # (n, horizon)
+
+
+class RidgePath:
+    """Ridge regression for every penalty at once, from one eigendecomposition of the Gram matrix (float64).
+
+    ``B(penalty) = V (D + penalty I)^-1 V' Z'Y`` with ``Z'Z = V D V'``. A penalty is given in units of the mean diagonal
+    of ``Z'Z``; infinity gives 0, that is the center of the window. Missing targets are filled with the ridge's own
+    forecasts until these hardly move (EM), which converges to least squares over the known targets.
+
+    Parameters
+    ----------
+    batches : callable
+        Gives anew an iterable of design (n, n_columns), target (n, horizon) and weight (n, horizon; 1 where the target is known, else 0).
+    imputing_penalty : float
+        Penalty of the forecasts that fill in missing targets.
+    """
+
+    def __init__(self, batches: Batches, imputing_penalty: float = 0.1):
+        gram, cross, is_complete = _moments(batches)
+        self.eigenvalues, self.vectors = torch.linalg.eigh(gram)  # (n_columns,), (n_columns, n_columns)
+        self.unit = gram.diagonal().mean().clamp(min=1e-12)
+        self.cross = self.vectors.T @ cross  # (n_columns, horizon)
+        if not is_complete:
+            for _ in range(N_IMPUTATIONS):
+                self.cross = self.vectors.T @ _imputed_cross(batches, self.weight(imputing_penalty))
+
+    def weight(self, penalty: float) -> torch.Tensor:
+        """Coefficients, (n_columns, horizon)."""
+        shrunk = self.eigenvalues.clamp(min=0) + penalty * self.unit
+        return self.vectors @ (self.cross / shrunk[:, None])
+
+
+def _moments(batches: Batches) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    gram = cross = 0.0
+    is_complete = True
+    for design, target, weight in batches():
+        design = design.double()
+        gram = gram + design.T @ design
+        cross = cross + design.T @ (target * weight).double()
+        is_complete = is_complete and bool(weight.all())
+    return gram, cross, is_complete
+
+
+def _imputed_cross(batches: Batches, coefficients: torch.Tensor) -> torch.Tensor:
+    cross = 0.0
+    for design, target, weight in batches():
+        design = design.double()
+        cross = cross + design.T @ torch.where(weight > 0, target.double(), design @ coefficients)
+    return cross
