@@ -1,0 +1,214 @@
+"""fit_network: the training loop, in steps of ten lines; tensors only."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from seqcast.networks.forecast import ForecastNetwork
+from seqcast.windows import Windows
+
+__all__ = ["LOSSES", "Sample", "TrainingOptions", "evaluate", "fit_network", "loss_function"]
+
+LOSSES = ("huber", "mse", "mae", "quantile")
+AVERAGING = 0.995  # decay of the average of the weights
+MAX_GRADIENT = 1.0  # norm to which the gradient is clipped
+VALIDATION_SHARE = 16  # windows trained on for each one validated: validation takes about 2 % of the time
+MAX_VALIDATION = 8  # validation windows, at most, in batches
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Sample(NamedTuple):
+    """Some of the windows: the first row of each."""
+
+    windows: Windows
+    rows: torch.Tensor  # (n,)
+
+    def thinned(self, n: int) -> "Sample":
+        """At most n of them, evenly spaced."""
+        if len(self.rows) <= n:
+            return self
+        return Sample(self.windows, self.rows[torch.linspace(0, len(self.rows) - 1, n).long()])
+
+    def batches(self, size: int) -> Iterator[torch.Tensor]:
+        """The windows in order, in batches."""
+        return (self.windows.gather(rows) for rows in self.rows.split(size))
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What decides how a network is trained."""
+
+    loss: Loss
+    learning_rate: float
+    weight_decay: float
+    batch_size: int
+    max_steps: int
+    early_stopping: bool
+    n_iter_no_change: int
+    verbose: bool = False
+
+
+def loss_function(name: str, quantiles: tuple[float, ...] = ()) -> Loss:
+    """Give a function of outputs (n, horizon, n_outputs) and targets (n, horizon) to losses (n, horizon).
+
+    "quantile" is the mean over the levels of twice the pinball loss, so that it is the absolute error at level 0.5.
+    """
+    if name == "quantile":
+        levels = torch.tensor(quantiles)
+
+        def pinball(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            error = target.unsqueeze(2) - outputs  # (n, horizon, n_levels)
+            level = levels.to(error.device)
+            return 2 * torch.maximum(level * error, (level - 1) * error).mean(2)
+
+        return pinball
+    pointwise = {"huber": F.huber_loss, "mse": F.mse_loss, "mae": F.l1_loss}[name]
+    return lambda outputs, target: pointwise(outputs.squeeze(2), target, reduction="none")
+
+
+def fit_network(
+    network: ForecastNetwork,
+    train: Sample,
+    validation: Sample | None,
+    options: TrainingOptions,
+    generator: torch.Generator,
+) -> dict[str, list[float]]:
+    """Train `network` in place; it ends with the averaged weights of the best validation, or else of the last step.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        On the device of the windows.
+    train, validation : Sample
+        Windows to learn from and, later in time, to stop by; without validation all steps are made.
+    options : TrainingOptions
+        Loss, steps, rates.
+    generator : torch.Generator
+        Decides the order of the windows. Dropout draws from torch's own generator: fork it around the call.
+
+    Returns
+    -------
+    dict
+        ``step``, ``train_loss`` and ``validation_loss`` at each validation, lists of equal length.
+    """
+    trainer = Trainer(network, options)
+    validation = validation and validation.thinned(MAX_VALIDATION * options.batch_size)
+    return trainer.fit(train, validation, generator)
+
+
+class Trainer:
+    """Network, optimizer and averaged weights on their way through the steps."""
+
+    def __init__(self, network: ForecastNetwork, options: TrainingOptions):
+        self.network, self.options = network, options
+        self.average = copy.deepcopy(network).eval()
+        self.parameters, self.averages = list(network.parameters()), list(self.average.parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
+        )
+        self.history: dict[str, list[float]] = {"step": [], "train_loss": [], "validation_loss": []}
+        self.best = [p.detach().clone() for p in self.averages]
+        self.n_worse = 0
+
+    def fit(self, train: Sample, validation: Sample | None, generator: torch.Generator) -> dict[str, list[float]]:
+        options, running = self.options, 0.0
+        interval = _validation_interval(validation, options)
+        rows = _shuffled(train.rows, options.batch_size, generator)
+        self.network.train()
+        for step in tqdm(range(options.max_steps), disable=not options.verbose, desc="fit", unit="step"):
+            self.optimizer.param_groups[0]["lr"] = options.learning_rate * _rate(step, options.max_steps)
+            running = running + self.train_step(train.windows.gather(next(rows)))
+            self.average_weights(step)
+            if (step + 1) % interval == 0 or step + 1 == options.max_steps:
+                n_since = step + 1 - (self.history["step"][-1] if step >= interval else 0)
+                if self.validate(step + 1, float(running) / n_since, validation):
+                    break
+                running = 0.0
+        self.restore()
+        return self.history
+
+    def train_step(self, batch: torch.Tensor) -> torch.Tensor:
+        """One step of the optimizer; a batch too large for the work buffers goes through in parts, gradients summed."""
+        self.optimizer.zero_grad()
+        n_known = batch[:, self.network.lookback :, 1].sum().clamp(min=1)
+        total = 0.0
+        for part in batch.split(_batch_limit(self.network)):
+            loss = _summed_loss(self.network, part, self.options.loss) / n_known
+            loss.backward()
+            total = total + loss.detach()
+        nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT, foreach=True)
+        self.optimizer.step()
+        return total
+
+    @torch.no_grad()
+    def average_weights(self, step: int) -> None:
+        decay = min(AVERAGING, (step + 1) / (step + 10))
+        torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+
+    def validate(self, step: int, train_loss: float, validation: Sample | None) -> bool:
+        """Note the losses and the best weights; say whether it is time to stop."""
+        loss = math.nan if validation is None else evaluate(self.average, validation, self.options.loss)
+        is_best = not self.options.early_stopping or not loss >= min(self.history["validation_loss"], default=math.inf)
+        for name, value in (("step", step), ("train_loss", train_loss), ("validation_loss", loss)):
+            self.history[name].append(value)
+        self.n_worse = 0 if is_best else self.n_worse + 1
+        if is_best:
+            torch._foreach_copy_(self.best, [p.detach() for p in self.averages])
+        return self.options.early_stopping and self.n_worse >= self.options.n_iter_no_change
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        torch._foreach_copy_(self.parameters, self.best)
+        self.network.eval()
+        self.network.zero_grad()
+
+
+@torch.inference_mode()
+def evaluate(network: ForecastNetwork, sample: Sample, loss: Loss) -> float:
+    """Mean loss over the known targets of the sample."""
+    total, n_known = 0.0, 0.0
+    for batch in sample.batches(min(_batch_limit(network), 1024)):
+        total += float(_summed_loss(network, batch, loss))
+        n_known += float(batch[:, network.lookback :, 1].sum())
+    return total / max(n_known, 1.0)
+
+
+def _summed_loss(network: ForecastNetwork, batch: torch.Tensor, loss: Loss) -> torch.Tensor:
+    past = network.normalise(batch)
+    target, known = network.targets(batch, past)
+    return (loss(network(past), target) * known).sum()
+
+
+def _batch_limit(network: ForecastNetwork) -> int:
+    limit = getattr(network.backbone, "batch_limit", None)
+    on_cpu = network.typical_scale.device.type == "cpu"
+    return limit(network.embedding.n_past) if limit and on_cpu else 2**31
+
+
+def _validation_interval(validation: Sample | None, options: TrainingOptions) -> int:
+    n = 0 if validation is None else len(validation.rows)
+    return min(max(VALIDATION_SHARE * n // options.batch_size, 10), options.max_steps)
+
+
+def _shuffled(rows: torch.Tensor, size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Whole batches in random order, again and again; every window comes once before any comes twice."""
+    size = min(size, len(rows))
+    while True:
+        order = torch.randperm(len(rows), generator=generator).to(rows.device)
+        yield from (rows[order[i : i + size]] for i in range(0, len(rows) - size + 1, size))
+
+
+def _rate(step: int, max_steps: int) -> float:
+    """Learning rate in units of the highest: a short warm-up, then half a cosine."""
+    warm_up = min(50, max_steps // 10)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(max_steps - warm_up, 1)))
