@@ -268,13 +268,8 @@ def test_a_wave_returns_after_its_period_and_not_before():
 
 def test_harmonics_above_half_the_period_are_left_out():
     fourier = FourierFeatures(periods=(4, 2.5), n_terms=9).fit(INDEXES["naive"])
-    assert list(fourier.get_feature_names_out()) == [
-        "sin_1_of_4",
-        "cos_1_of_4",
-        "cos_2_of_4",
-        "sin_1_of_2.5",
-        "cos_1_of_2.5",
-    ]
+    names = "sin_1_of_4, cos_1_of_4, cos_2_of_4, sin_1_of_2.5, cos_1_of_2.5"
+    assert ", ".join(fourier.get_feature_names_out()) == names
     waves = fourier.transform(INDEXES["naive"])
     assert np.linalg.matrix_rank(waves) == waves.shape[1]
 
