@@ -2,9 +2,11 @@
 
 import inspect
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, dataclass_transform
+
+import numpy as np
 
 __all__ = [
     "Rule",
@@ -13,7 +15,10 @@ __all__ = [
     "at_least",
     "between",
     "boolean",
+    "check_count",
+    "check_interval",
     "check_parameters",
+    "check_quantiles",
     "each",
     "instance_of",
     "is_none",
@@ -51,7 +56,9 @@ def between(low: float, high: float, *, closed: str = "both") -> Rule:
     words = f"a number in {'[' if left else '('}{low}, {high}{']' if right else ')'}"
 
     def holds(value: Any) -> bool:
-        return _is_real(value) and (low <= value if left else low < value) and (value <= high if right else value < high)
+        return (
+            _is_real(value) and (low <= value if left else low < value) and (value <= high if right else value < high)
+        )
 
     return Rule(words, holds)
 
@@ -137,6 +144,33 @@ def check_parameters(estimator: Any) -> None:
         raise ValueError(f"{type(estimator).__name__}: {'; '.join(faults)}.")
 
 
+def check_count(name: str, value: Any) -> int:
+    """Return a whole number of at least 1, or raise."""
+    if not at_least(1).holds(value):
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}.")
+    return int(value)
+
+
+def check_quantiles(quantiles: Sequence[float] | None) -> list[float] | None:
+    """Return the levels rounded to 6 digits, so that `frame[0.3]` finds its column; None stays None."""
+    if quantiles is None:
+        return None
+    levels = list(quantiles) if np.ndim(quantiles) == 1 else []
+    inside = all(between(0, 1, closed="neither").holds(level) for level in levels)
+    if not levels or not inside or len(set(levels)) < len(levels):
+        raise ValueError(
+            f"quantiles must be different numbers above 0 and below 1, got {quantiles!r}. Try quantiles=[0.1, 0.5, 0.9]."
+        )
+    return [round(float(level), 6) for level in levels]
+
+
+def check_interval(interval: float) -> list[float]:
+    """Return the two quantile levels of a central interval of that coverage."""
+    if not between(0, 1, closed="neither").holds(interval):
+        raise ValueError(f"interval must be a number above 0 and below 1, got {interval!r}. Try interval=0.9.")
+    return [round((1 - interval) / 2, 6), round((1 + interval) / 2, 6)]
+
+
 def _constructor(options: dict[str, Option], types: dict[str, Any]) -> Callable[..., None]:
     wrapped = [name for name, opt in options.items() if opt.wraps]
     order = wrapped + [name for name in options if name not in wrapped]
@@ -169,9 +203,6 @@ def _with_parameters_section(doc: str, options: dict[str, Option], types: dict[s
     for name, opt in options.items():
         kind = getattr(types[name], "__name__", str(types[name]))
         lines += [f"{name} : {kind}, default={opt.default!r}", f"    {opt.help} Must be {opt.rule.text}."]
-    head, mark, rest = doc.partition("Parameters\n----------\n")
-    if mark:  # the class inherited a finished docstring
-        return doc
     summary, _, tail = doc.partition("\n\n")
     return "\n\n".join(part for part in (summary, "\n".join(lines), tail) if part)
 

@@ -60,7 +60,9 @@ class Layout:
         """Whether each row holds a value of every series."""
         return self.kind == "wide" or (self.kind == "array" and self.is_frame)
 
-    def assemble(self, values: NDArray[Any], index: pd.Index, labels: Sequence[Hashable] | None = None, level: str | None = None) -> Any:
+    def assemble(
+        self, values: NDArray[Any], index: pd.Index, labels: Sequence[Hashable] | None = None, level: str | None = None
+    ) -> Any:
         """Return values in the kind of the target.
 
         Parameters
@@ -118,7 +120,10 @@ class FeatureEncoder:
     @classmethod
     def fitted(cls, frame: pd.DataFrame) -> "FeatureEncoder":
         """Return the encoder of a frame."""
-        categories = tuple(tuple(c.dtype.categories.tolist()) if isinstance(c.dtype, pd.CategoricalDtype) else None for _, c in frame.items())
+        categories = tuple(
+            tuple(c.dtype.categories.tolist()) if isinstance(c.dtype, pd.CategoricalDtype) else None
+            for _, c in frame.items()
+        )
         return cls(tuple(frame.columns), categories, tuple(bool(column.isna().any()) for _, column in frame.items()))
 
     @property
@@ -176,7 +181,9 @@ def read_pair(X: Any, y: Any) -> tuple[Layout, Floats, pd.DataFrame | None, pd.I
         return layout, values, None, y_index
     frame, x_index = read_features(X)
     if len(frame) != len(values):
-        raise ValueError(f"Found input variables with inconsistent numbers of samples: X has {len(frame)} rows, y has {len(values)}.")
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {len(frame)} rows, y has {len(values)}."
+        )
     index = _common_index(x_index, y_index)
     if isinstance(index, pd.MultiIndex) and not layout.has_levels:
         layout = replace(layout, has_levels=True, kind="panel" if layout.kind == "series" else layout.kind)
@@ -192,10 +199,14 @@ def _common_index(x_index: pd.Index | None, y_index: pd.Index | None) -> pd.Inde
     if not says_when(y_index):
         return x_index if says_when(x_index) or y_index is None else y_index
     if not says_when(x_index):
-        raise MissingTimesError('X lost its times, y has them; call .set_output(transform="pandas") on the pipeline, or give X the index of y.')
+        raise MissingTimesError(
+            'X lost its times, y has them; call .set_output(transform="pandas") on the pipeline, or give X the index of y.'
+        )
     if not x_index.equals(y_index):
         row = int(np.argmax(np.asarray(x_index != y_index))) if len(x_index) == len(y_index) else 0
-        raise ValueError(f"X and y have different indexes, first at row {row}: {x_index[row]} and {y_index[row]}. Align them with X.reindex(y.index).")
+        raise ValueError(
+            f"X and y have different indexes, first at row {row}: {x_index[row]} and {y_index[row]}. Align them with X.reindex(y.index)."
+        )
     return y_index
 
 
@@ -208,9 +219,13 @@ def read_target(y: Any) -> tuple[Layout, Floats, pd.Index | None]:
             return layout, to_float(y, f"Target {y.name!r}" if y.name is not None else "The target")[:, None], y.index
         columns, names = tuple(y.columns), tuple(y.columns.names)
         if y.columns.has_duplicates:
-            raise ValueError(f"Column {y.columns[y.columns.duplicated()][0]!r} of y comes twice. Name each series once.")
+            raise ValueError(
+                f"Column {y.columns[y.columns.duplicated()][0]!r} of y comes twice. Name each series once."
+            )
         if has_levels and len(columns) != 1:
-            raise ValueError(f"A panel has one target column, got {list(columns)}. Give y=frame['column'] and the others as X.")
+            raise ValueError(
+                f"A panel has one target column, got {list(columns)}. Give y=frame['column'] and the others as X."
+            )
         values = [to_float(y.iloc[:, k], f"Target {column!r}") for k, column in enumerate(columns)]
         layout = Layout("panel" if has_levels else "wide", columns, names, has_levels, has_levels)
         return layout, np.stack(values, axis=1) if values else np.empty((len(y), 0)), y.index
@@ -225,7 +240,9 @@ def read_features(X: Any) -> tuple[pd.DataFrame, pd.Index | None]:
     """Return covariates as a frame, and their index (None for arrays)."""
     if isinstance(X, pd.DataFrame):
         if X.columns.has_duplicates:
-            raise ValueError(f"Column {X.columns[X.columns.duplicated()][0]!r} of X comes twice. Name each covariate once.")
+            raise ValueError(
+                f"Column {X.columns[X.columns.duplicated()][0]!r} of X comes twice. Name each covariate once."
+            )
         return X, X.index
     if isinstance(X, pd.Series):
         return X.to_frame(), X.index
@@ -233,7 +250,9 @@ def read_features(X: Any) -> tuple[pd.DataFrame, pd.Index | None]:
         return pd.DataFrame(index=X), X
     array = np.asarray(_dense(X))
     if array.ndim != 2:
-        raise ValueError(f"Expected 2D array, got {array.ndim}D array instead: X must be rows × covariates. Use X.reshape(-1, 1) for one covariate.")
+        raise ValueError(
+            f"Expected 2D array, got {array.ndim}D array instead: X must be rows × covariates. Reshape your data: X.reshape(-1, 1) is one covariate."
+        )
     if np.iscomplexobj(array):
         raise ValueError("Complex data not supported: give real and imaginary parts as two covariates.")
     if array.shape[1] == 0:
@@ -249,20 +268,31 @@ def to_float(column: Any, what: str) -> Floats:
     if dtype == bool and what.startswith(("Target", "The target", "y")):
         raise TypeError(f"{what} holds booleans; a target must be numeric. Use .astype(float) if 0 and 1 are meant.")
     if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or getattr(dtype, "kind", "O") in "USmM":
-        raise TypeError(f"{what} holds {dtype} values; they must be numbers. Use pd.to_numeric, or astype('category') for a covariate.")
+        raise TypeError(
+            f"{what} holds {dtype} values; they must be numbers. Use pd.to_numeric, or astype('category') for a covariate."
+        )
     try:
-        values = column.to_numpy(np.float64, na_value=np.nan) if isinstance(column, pd.Series) else np.array(column, dtype=np.float64)
+        values = (
+            column.to_numpy(np.float64, na_value=np.nan)
+            if isinstance(column, pd.Series)
+            else np.array(column, dtype=np.float64)
+        )
     except ValueError as error:
-        raise ValueError(f"{what} holds values that are no numbers ({error}). Use pd.to_numeric(..., errors='coerce').") from None
+        raise ValueError(
+            f"{what} holds values that are no numbers ({error}). Use pd.to_numeric(..., errors='coerce')."
+        ) from None
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values.reshape(len(values), -1)).any(axis=1)))
         where = f"time {column.index[row]}" if isinstance(column, pd.Series) else f"row {row}"
-        raise NonFiniteError(f"{what} contains infinity or a value too large for dtype('float64') at {where}. Replace it with NaN or a number.")
+        raise NonFiniteError(
+            f"{what} contains infinity or a value too large for dtype('float64') at {where}. Replace it with NaN or a number."
+        )
     return np.array(values, copy=True) if not values.flags.writeable else values
-
 
 
 def _dense(values: Any) -> Any:
     if sparse.issparse(values):
-        raise TypeError("Sparse data was passed, but dense data is required. Use '.toarray()' to convert it to a dense numpy array.")
+        raise TypeError(
+            "Sparse data was passed, but dense data is required. Use '.toarray()' to convert it to a dense numpy array."
+        )
     return values

@@ -1,14 +1,15 @@
 """Panel: all series as flat arrays on one regular grid, gaps masked; and the frames that go with it."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqcast.exceptions import IrregularTimesError
+from seqcast._parameters import check_count
+from seqcast.exceptions import IrregularTimesError, NonFiniteError
 from seqcast.times import TimeAxis, has_times
 
 __all__ = ["Panel", "from_long", "future_rows", "to_long"]
@@ -78,11 +79,27 @@ class Panel:
 
     @classmethod
     def empty(
-        cls, indptr: Integers, first: Integers, n_features: int, *, ids: tuple[Hashable, ...], axis: TimeAxis, feature_names: tuple[str, ...] = ()
+        cls,
+        indptr: Integers,
+        first: Integers,
+        n_features: int,
+        *,
+        ids: tuple[Hashable, ...],
+        axis: TimeAxis,
+        feature_names: tuple[str, ...] = (),
     ) -> "Panel":
         """Return a panel of masked rows."""
         n_rows = int(indptr[-1])
-        return cls(np.full(n_rows, np.nan), np.full((n_rows, n_features), np.nan), np.zeros(n_rows, bool), indptr, first, ids, axis, feature_names)
+        return cls(
+            np.full(n_rows, np.nan),
+            np.full((n_rows, n_features), np.nan),
+            np.zeros(n_rows, bool),
+            indptr,
+            first,
+            ids,
+            axis,
+            feature_names,
+        )
 
     @property
     def n_series(self) -> int:
@@ -123,11 +140,22 @@ class Panel:
         """
         indptr = np.concatenate([[0], np.cumsum(stops - starts)])
         ids = tuple(self.ids[i] for i in series)
-        out = Panel.empty(indptr, self.first[series] + starts, self.n_features, ids=ids, axis=self.axis, feature_names=self.feature_names)
+        out = Panel.empty(
+            indptr,
+            self.first[series] + starts,
+            self.n_features,
+            ids=ids,
+            axis=self.axis,
+            feature_names=self.feature_names,
+        )
         offset = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - starts, stops - starts)
         inside = (offset >= 0) & (offset < np.repeat(self.lengths[series], stops - starts))
         source = (np.repeat(self.indptr[series], stops - starts) + offset)[inside]
-        out.values[inside], out.features[inside], out.present[inside] = self.values[source], self.features[source], self.present[source]
+        out.values[inside], out.features[inside], out.present[inside] = (
+            self.values[source],
+            self.features[source],
+            self.present[source],
+        )
         return out
 
     def extended(self, codes: Integers, positions: Integers, features: Floats) -> "Panel":
@@ -152,9 +180,24 @@ class Panel:
             feature_names=self.feature_names,
         )
 
-    def with_axis(self, axis: TimeAxis) -> "Panel":
-        """Return the same panel on an axis of another index name."""
-        return replace(self, axis=axis)
+    def shared_rows(self, other: "Panel", codes: Integers) -> tuple[Integers, Integers]:
+        """Return the rows of `other` whose steps lie in this panel, and their rows here."""
+        mine = codes[other.codes()]
+        positions = other.steps() - self.first[mine]
+        rows = np.flatnonzero((positions >= 0) & (positions < self.lengths[mine]))
+        return rows, self.indptr[mine[rows]] + positions[rows]
+
+    def check_known(self) -> None:
+        """Raise where a series holds nothing but NaN."""
+        n_known = np.add.reduceat(~np.isnan(self.values), self.indptr[:-1], dtype=np.int64)
+        empty = np.flatnonzero(n_known == 0)
+        if len(empty):
+            names = [self.ids[i] for i in empty[:5]]
+            raise NonFiniteError(f"{len(empty)} of {self.n_series} series hold nothing but NaN: {names}. Drop them.")
+
+    def time_of(self, step: int) -> Any:
+        """Return the time of a grid step."""
+        return self.axis.index(np.array([step]))[0]
 
 
 def future_rows(y: pd.Series | pd.DataFrame, horizon: int, freq: str | None = None) -> pd.DataFrame:
@@ -182,8 +225,7 @@ def future_rows(y: pd.Series | pd.DataFrame, horizon: int, freq: str | None = No
     >>> future_rows(y, 2).index.strftime("%Y-%m-%d").tolist()
     ['2024-04-30', '2024-05-31']
     """
-    if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
-        raise ValueError(f"horizon must be an integer of at least 1, got {horizon!r}.")
+    check_count("horizon", horizon)
     steps = np.arange(1, horizon + 1)
     if not isinstance(y.index, pd.MultiIndex):
         axis = TimeAxis.infer(y.index, freq) if has_times(y.index) else TimeAxis.counted(y.index.name)
@@ -201,13 +243,21 @@ def read_panel_index(
 ) -> tuple[TimeAxis, Integers, Integers, tuple[Hashable, ...]]:
     """Return axis, series numbers, grid steps and series labels of a (series, time) index."""
     if index.nlevels != 2:
-        raise ValueError(f"A panel has a two-level index (series, time), got {index.nlevels} levels: {list(index.names)}.")
+        raise ValueError(
+            f"A panel has a two-level index (series, time), got {index.nlevels} levels: {list(index.names)}."
+        )
     labels, times = index.get_level_values(0), index.get_level_values(1)
-    if isinstance(labels, (pd.DatetimeIndex, pd.PeriodIndex)) and not isinstance(times, (pd.DatetimeIndex, pd.PeriodIndex)):
-        raise ValueError("The index is (time, series); a panel's is (series, time): use frame.swaplevel().sort_index().")
+    if isinstance(labels, (pd.DatetimeIndex, pd.PeriodIndex)) and not isinstance(
+        times, (pd.DatetimeIndex, pd.PeriodIndex)
+    ):
+        raise ValueError(
+            "The index is (time, series); a panel's is (series, time): use frame.swaplevel().sort_index()."
+        )
     codes, ids = pd.factorize(labels)
     if (codes < 0).any():
-        raise ValueError(f"The series label of row {int(np.argmax(codes < 0))} is missing. Drop the row or name its series.")
+        raise ValueError(
+            f"The series label of row {int(np.argmax(codes < 0))} is missing. Drop the row or name its series."
+        )
     axis = axis or TimeAxis.infer(times, freq)
     return axis, codes.astype(np.int64), axis.positions(times), tuple(ids)
 
@@ -219,11 +269,19 @@ def check_order(codes: Integers, positions: Integers, axis: TimeAxis, ids: tuple
     wrong = np.flatnonzero((np.diff(positions) <= 0) & (np.diff(codes) == 0)) + 1
     if len(wrong):
         k = wrong[0]
-        fault, remedy = ("twice", "index.duplicated() finds the doubles") if positions[k] == positions[k - 1] else ("out of order", "use sort_index()")
-        raise IrregularTimesError(f"Series {ids[codes[k]]!r}: time {axis.index(positions[k : k + 1])[0]} comes {fault} ({len(wrong)} such rows); {remedy}.")
+        fault, remedy = (
+            ("twice", "index.duplicated() finds the doubles")
+            if positions[k] == positions[k - 1]
+            else ("out of order", "use sort_index()")
+        )
+        raise IrregularTimesError(
+            f"Series {ids[codes[k]]!r}: time {axis.index(positions[k : k + 1])[0]} comes {fault} ({len(wrong)} such rows); {remedy}."
+        )
 
 
-def from_long(frame: pd.DataFrame, *, id: str = "unique_id", time: str = "ds", target: str = "y") -> tuple[pd.DataFrame, pd.Series]:
+def from_long(
+    frame: pd.DataFrame, *, id: str = "unique_id", time: str = "ds", target: str = "y"
+) -> tuple[pd.DataFrame, pd.Series]:
     """Return covariates and panel of a long frame, one row a series and time.
 
     Parameters
@@ -255,7 +313,9 @@ def from_long(frame: pd.DataFrame, *, id: str = "unique_id", time: str = "ds", t
     """
     missing = [name for name in (id, time, target) if name not in frame.columns]
     if missing:
-        raise ValueError(f"Columns {missing} are not in the frame, which has {list(frame.columns)}. Name them with id=, time=, target=.")
+        raise ValueError(
+            f"Columns {missing} are not in the frame, which has {list(frame.columns)}. Name them with id=, time=, target=."
+        )
     rows = frame.set_index([id, time]).sort_index(kind="stable")
     return rows.drop(columns=target), rows[target]
 

@@ -10,17 +10,33 @@ from seqcast.exceptions import HorizonWarning, LookaheadWarning, NonFiniteError,
 from seqcast.metrics import seasonal_scale
 from seqcast.panel import Floats, Integers, Panel
 
-__all__ = ["answer", "clip", "errors_at", "filled", "forecast_rows", "latest_origins", "scaled_errors", "scales"]
+__all__ = [
+    "answer",
+    "clip",
+    "errors_at",
+    "filled",
+    "forecast_origins",
+    "forecast_rows",
+    "latest_origins",
+    "scaled_errors",
+    "scales",
+]
 
 _N_ERROR_ORIGINS = 200  # rolling origins, at most, whose errors make default quantiles and paths
 
 
-def answer(forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float] | None) -> Floats:
+def answer(
+    forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float] | None
+) -> Floats:
     """Return forecasts (n, horizon) or quantiles (n, horizon, n_quantiles) from origins, in blocks where the horizon is longer than the fitted one.
 
     Origin k lies before row positions[k] of series[k].
     """
-    longest = forecaster._longest
+    longest, reach = forecaster._longest, forecaster._reach
+    if reach is not None and 2 * len(series) * (reach + horizon) < len(panel.values):
+        starts = np.maximum(positions - reach, 0)  # few origins of long series: only the rows that are read
+        panel = panel.cut(series, starts, positions + horizon)
+        series, positions = np.arange(len(series)), positions - starts
     if longest is None or horizon <= longest:
         values = _ask(forecaster, panel, series, positions, horizon, quantiles)
     else:
@@ -33,7 +49,9 @@ def answer(forecaster: Any, panel: Panel, series: Integers, positions: Integers,
         values = _in_blocks(forecaster, panel, series, positions, n_blocks, quantiles)[:, :horizon]
     if not np.isfinite(values).all():
         bad = int(np.argmax(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
-        raise NonFiniteError(f"The forecast of series {panel.ids[series[bad]]!r} is not finite: the fit failed. Look at the scale of its values.")
+        raise NonFiniteError(
+            f"The forecast of series {panel.ids[series[bad]]!r} is not finite: the fit failed. Look at the scale of its values."
+        )
     return clip(values, forecaster.bounds)
 
 
@@ -42,7 +60,9 @@ def clip(values: Floats, bounds: tuple | None) -> Floats:
     return values if bounds is None else np.clip(values, *bounds)
 
 
-def forecast_rows(forecaster: Any, panel: Panel, codes: Integers, positions: Integers, quantiles: list[float] | None) -> Floats:
+def forecast_rows(
+    forecaster: Any, panel: Panel, codes: Integers, positions: Integers, quantiles: list[float] | None
+) -> Floats:
     """Return one forecast for each row of a panel that extends the forecaster's history, from what was known before the row.
 
     `positions` count from the first row of the series. Training rows are forecast one step ahead; rows in a hole from the rows
@@ -69,6 +89,25 @@ def forecast_rows(forecaster: Any, panel: Panel, codes: Integers, positions: Int
     return out
 
 
+def forecast_origins(
+    forecaster: Any, panel: Panel, cutoffs: Integers, horizon: int, quantiles: list[float] | None
+) -> Floats:
+    """Return forecasts of every series from each cutoff, the grid step of the first forecast step.
+
+    Shape (n_series, n_cutoffs, horizon), with quantiles (..., n_quantiles); NaN where a series has no value before.
+    """
+    series = np.repeat(np.arange(panel.n_series), len(cutoffs))
+    positions = np.tile(cutoffs, panel.n_series) - panel.first[series]
+    known = np.concatenate([[0], np.cumsum(~np.isnan(panel.values))])
+    asked = (positions > 0) & (positions <= panel.lengths[series])
+    rows = panel.indptr[series] + np.where(asked, positions, 0)
+    asked &= known[rows] > known[panel.indptr[series]]
+    out = np.full((len(series), horizon, *([len(quantiles)] if quantiles else [])), np.nan)
+    if asked.any():
+        out[asked] = answer(forecaster, panel, series[asked], positions[asked], horizon, quantiles)
+    return out.reshape(panel.n_series, len(cutoffs), *out.shape[1:])
+
+
 def latest_origins(panel: Panel, n_origins: int, horizon: int) -> tuple[Integers, Integers]:
     """Return series and positions of the latest origins, one step apart, that have a row before and the whole horizon after them."""
     counts = np.clip(panel.lengths - horizon, 0, n_origins)
@@ -86,7 +125,9 @@ def errors_at(forecaster: Any, panel: Panel, series: Integers, positions: Intege
 
 def scales(forecaster: Any, panel: Panel) -> Floats:
     """Return the unit in which the errors of each series are pooled: its mean seasonal step."""
-    found = np.array([seasonal_scale(panel.values[panel.series(i)], forecaster.season_length_) for i in range(panel.n_series)])
+    found = np.array(
+        [seasonal_scale(panel.values[panel.series(i)], forecaster.season_length_) for i in range(panel.n_series)]
+    )
     usual = np.median(found[np.isfinite(found) & (found > 0)]) if np.any(np.isfinite(found) & (found > 0)) else 1.0
     return np.where(np.isfinite(found) & (found > 0), found, usual)
 
@@ -116,7 +157,9 @@ def filled(errors: NDArray[np.float64], random: np.random.RandomState) -> NDArra
     return out
 
 
-def _ask(forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float] | None) -> Floats:
+def _ask(
+    forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float] | None
+) -> Floats:
     if quantiles is None:
         return forecaster._forecast_panel(panel, series, positions, horizon)
     order = np.argsort(quantiles)
@@ -124,7 +167,9 @@ def _ask(forecaster: Any, panel: Panel, series: Integers, positions: Integers, h
     return values[..., np.argsort(order)]
 
 
-def _in_blocks(forecaster: Any, panel: Panel, series: Integers, positions: Integers, n_blocks: int, quantiles: list[float] | None) -> Floats:
+def _in_blocks(
+    forecaster: Any, panel: Panel, series: Integers, positions: Integers, n_blocks: int, quantiles: list[float] | None
+) -> Floats:
     longest, reach = forecaster._longest, forecaster._reach
     starts = np.zeros_like(positions) if reach is None else np.maximum(positions - reach, 0)
     work = panel.cut(series, starts, positions + n_blocks * longest)
@@ -135,7 +180,9 @@ def _in_blocks(forecaster: Any, panel: Panel, series: Integers, positions: Integ
     blocks = []
     for k in range(n_blocks):
         point = _ask(forecaster, work, here, origins + k * longest, longest, None)
-        blocks.append(point if quantiles is None else _ask(forecaster, work, here, origins + k * longest, longest, quantiles))
+        blocks.append(
+            point if quantiles is None else _ask(forecaster, work, here, origins + k * longest, longest, quantiles)
+        )
         work.values[ahead[:, k * longest : (k + 1) * longest]] = point
     return np.concatenate(blocks, axis=1)
 
@@ -149,5 +196,7 @@ def _origins_of(history: Panel, codes: Integers, positions: Integers) -> tuple[I
     origins = history.lengths[codes].copy()
     is_hole = np.zeros(len(codes), bool)
     is_hole[inside] = ~history.present[row]
-    origins[inside] = np.where(history.present[row], positions[inside], last_present[row] + 1 - history.indptr[codes[inside]])
+    origins[inside] = np.where(
+        history.present[row], positions[inside], last_present[row] + 1 - history.indptr[codes[inside]]
+    )
     return origins, is_hole

@@ -1,7 +1,7 @@
 """Schema: what fit saw of the user's frames, and how later frames are read against it."""
 
 import warnings
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,9 @@ class Schema:
         _check_columns(frame, values, layout, past_features)
         encoder = FeatureEncoder.fitted(frame)
         panel = _lay(layout, values, encoder.encode(frame), index, encoder.names, freq=freq)
-        return cls(layout, encoder, tuple(past_features), panel.axis, tuple(index.names) if layout.has_levels else ()), panel
+        return cls(
+            layout, encoder, tuple(past_features), panel.axis, tuple(index.names) if layout.has_levels else ()
+        ), panel
 
     @property
     def past_mask(self) -> NDArray[np.bool_]:
@@ -64,7 +66,9 @@ class Schema:
         """Return the panel of other data of the same kind; rows without times count from `start`."""
         layout, values, frame, index = read_pair(X, y)
         if (layout.is_wide, layout.has_levels) != (self.layout.is_wide, self.layout.has_levels):
-            raise ValueError(f"The target is a {layout.kind}, the forecaster was fitted on a {self.layout.kind}. Give the same kind.")
+            raise ValueError(
+                f"The target is a {layout.kind}, the forecaster was fitted on a {self.layout.kind}. Give the same kind."
+            )
         frame = no_columns(len(values)) if frame is None else frame
         return _lay(layout, values, self.encoder.encode(frame), index, self.encoder.names, axis=self.axis, start=start)
 
@@ -95,13 +99,19 @@ class Schema:
 
     def check_labels(self, frame: pd.DataFrame) -> None:
         """Raise for other column labels than in fit; scikit-learn checks only those that are strings."""
-        if tuple(frame.columns) != self.encoder.columns:
-            raise ValueError(f"The columns of X are {list(frame.columns)}, in fit they were {list(self.encoder.columns)}. Give the same ones in this order.")
+        if not isinstance(self.encoder.columns[0], int) and tuple(frame.columns) != self.encoder.columns:
+            raise ValueError(
+                f"The columns of X are {list(frame.columns)}, in fit they were {list(self.encoder.columns)}. Give the same ones in this order."
+            )
 
     def locate(self, panel: Panel, index: pd.Index | None, n_rows: int, start: int) -> tuple[Integers, Integers]:
         """Return series numbers in `panel` and grid steps of rows, those without times counted from `start`."""
         if isinstance(index, pd.MultiIndex) != self.layout.has_levels:
-            raise MissingTimesError(_LOST_TIMES if self.layout.has_levels else "X has a (series, time) index; the forecaster was fitted without one.")
+            raise MissingTimesError(
+                _LOST_TIMES
+                if self.layout.has_levels
+                else "X has a (series, time) index; the forecaster was fitted without one."
+            )
         if isinstance(index, pd.MultiIndex):
             _, codes, steps, ids = read_panel_index(index, axis=self.axis)
             number = {label: i for i, label in enumerate(panel.ids)}
@@ -121,19 +131,71 @@ class Schema:
             raise MissingTimesError(_LOST_TIMES)
         return codes, start + np.arange(n_rows)
 
-    def spread(self, panel: Panel, codes: Integers, steps: Integers, features: Floats) -> tuple[Integers, Integers, Floats]:
+    def spread(
+        self, panel: Panel, codes: Integers, steps: Integers, features: Floats
+    ) -> tuple[Integers, Integers, Floats]:
         """Return rows for every series where each row stands for all columns of a wide target."""
         if not self.layout.is_wide:
             return codes, steps, features
         n = panel.n_series
         return np.repeat(np.arange(n), len(steps)), np.tile(steps, n), np.tile(features, (n, 1))
 
+    def is_training(self, panel: Panel, X: Any, features: Floats, index: pd.Index | None) -> bool:
+        """Whether rows without times are the training rows themselves: X is the one of fit."""
+        if says_when(index) or self.layout.has_levels or len(features) != panel.lengths[0]:
+            return False
+        if self.encoder.columns:
+            return np.array_equal(features, panel.features[panel.series(0)], equal_nan=True)
+        same = np.size(X) == panel.values.size and np.asarray(X, dtype=np.float64).T.ravel()
+        return np.size(X) == 0 or np.array_equal(same, panel.values, equal_nan=True)
+
+    def positions(self, panel: Panel, codes: Integers, steps: Integers) -> Integers:
+        """Return the rows of grid steps, counted from the first of their series; raise for rows before it."""
+        positions = steps - panel.first[codes]
+        if (positions < 0).any():
+            k = int(np.argmax(positions < 0))
+            raise ValueError(
+                f"Row {panel.time_of(steps[k])} of series {panel.ids[codes[k]]!r} lies before the history, "
+                f"which starts at {panel.time_of(panel.first[codes[k]])}. Fit on earlier rows too."
+            )
+        return positions
+
+    def rows_ahead(
+        self, panel: Panel, codes: Integers, steps: Integers, horizon: int | None
+    ) -> tuple[NDArray[np.bool_], int | None]:
+        """Return which rows lie after the history, and the horizon, by default theirs; raise where rows are missing."""
+        ends = panel.ends
+        ahead = steps >= ends[codes]
+        codes, steps = codes[ahead], steps[ahead]
+        given = np.zeros((panel.n_series, max(int((steps - ends[codes]).max(initial=-1)) + 1, horizon or 0)), bool)
+        given[codes, steps - ends[codes]] = True
+        self.check_future(panel, given[:, :horizon])
+        return ahead, horizon or given.shape[1] or None
+
+    def assemble_steps(
+        self,
+        layout: Layout,
+        panel: Panel,
+        values: Floats,
+        labels: Sequence[Hashable] | None = None,
+        level: str | None = None,
+    ) -> Any:
+        """Return forecasts (n_series, horizon, ...) in the kind of the history, whose index they continue."""
+        steps = panel.ends[:, None] + np.arange(values.shape[1])  # (n_series, horizon)
+        if layout.is_wide:
+            return layout.assemble(np.moveaxis(values, 0, 1), panel.axis.index(steps[0]), labels, level)
+        index = panel.axis.index(steps.ravel())
+        if layout.has_levels:
+            series = pd.Index(list(panel.ids), tupleize_cols=False).repeat(values.shape[1])
+            index = pd.MultiIndex.from_arrays([series, index], names=self.level_names)
+        return layout.assemble(values.reshape(-1, *values.shape[2:]), index, labels, level)
+
     def check_future(self, panel: Panel, given: NDArray[np.bool_]) -> None:
         """Raise where rows ahead are not given, shape (n_series, horizon), though covariates are known there."""
         known = [c for c in self.encoder.columns if c not in self.past_features]
         if known and not given.all():
             i, k = np.argwhere(~given)[0]
-            time = self.axis.index(panel.ends[i : i + 1] + k)[0]
+            time = panel.time_of(panel.ends[i] + k)
             raise MissingFeaturesError(
                 f"The forecast of series {panel.ids[i]!r} needs the covariates {known[:5]} of {given.shape[1]} steps; the first missing row is {time}. "
                 "Give them in X, or name columns that are not known ahead in past_features."
@@ -146,8 +208,10 @@ class Schema:
         same = np.isclose(features[kept], panel.features[rows[kept]], rtol=1e-6, atol=1e-9, equal_nan=True)
         if not same.all():
             k, j = np.argwhere(~same)[0]
-            time = panel.axis.index((panel.first[codes] + positions)[kept][k : k + 1])[0]
-            raise ValueError(f"Training rows must carry the covariates they had in fit: {self.encoder.names[j]!r} differs at {time}.")
+            time = panel.time_of((panel.first[codes] + positions)[kept][k])
+            raise ValueError(
+                f"Training rows must carry the covariates they had in fit: {self.encoder.names[j]!r} differs at {time}."
+            )
 
 
 def no_columns(n_rows: int) -> pd.DataFrame:
@@ -182,7 +246,11 @@ def _lay(
         axis, steps = axis or TimeAxis.counted(None if index is None else index.name), start + np.arange(n_rows)
     check_order(codes, steps, axis, ids)
     if n_columns > 1:
-        codes, steps, features = np.repeat(np.arange(n_columns), n_rows), np.tile(steps, n_columns), np.tile(features, (n_columns, 1))
+        codes, steps, features = (
+            np.repeat(np.arange(n_columns), n_rows),
+            np.tile(steps, n_columns),
+            np.tile(features, (n_columns, 1)),
+        )
     return Panel.from_rows(codes, steps, values.T.ravel(), features, ids=ids, axis=axis, feature_names=feature_names)
 
 
@@ -193,9 +261,15 @@ def _check_columns(frame: pd.DataFrame, values: Floats, layout: Layout, past_fea
         raise ValueError(f"past_features {unknown} are not among the columns of X, {list(frame.columns)}.")
     named = [] if layout.kind == "array" else [c for c in layout.columns if c is not None and c in frame.columns]
     if named:
-        raise ValueError(f"Covariate {named[0]!r} bears the name of the target: drop it from X, or rename it if it is something else.")
+        raise ValueError(
+            f"Covariate {named[0]!r} bears the name of the target: drop it from X, or rename it if it is something else."
+        )
     for label, column in frame.items():
-        numbers = column.to_numpy(np.float64, na_value=np.nan) if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c" else None
+        numbers = (
+            column.to_numpy(np.float64, na_value=np.nan)
+            if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c"
+            else None
+        )
         if numbers is not None and any(_is_copy(numbers, values[:, k]) for k in range(values.shape[1])):
             warnings.warn(
                 f"Covariate {label!r} equals the target: the forecast would know its answer. Drop it, or lag it with LagFeatures.",

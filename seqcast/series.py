@@ -21,7 +21,9 @@ class SeriesForecaster(BaseForecaster):
     A subclass implements ``_fit_series`` and ``_forecast_series``, and ``_quantile_series`` if its model has a predictive distribution.
     """
 
-    n_jobs: int | None = option(None, any_of(is_none(), instance_of(int, "an integer")), "Series that are fitted at once, as joblib counts.")
+    n_jobs: int | None = option(
+        None, any_of(is_none(), instance_of(int, "an integer")), "Series that are fitted at once, as joblib counts."
+    )
 
     def _fit_panel(self, panel: Panel) -> None:
         self.states_ = self._fit_states(panel, np.arange(panel.n_series), panel.lengths)
@@ -30,12 +32,16 @@ class SeriesForecaster(BaseForecaster):
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         return self._each(panel, series, positions, horizon, None)
 
-    def _quantile_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]) -> Floats:
+    def _quantile_panel(
+        self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
+    ) -> Floats:
         if not hasattr(self, "_quantile_series"):
             return super()._quantile_panel(panel, series, positions, horizon, quantiles)
         return self._each(panel, series, positions, horizon, quantiles)
 
-    def _each(self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float] | None) -> Floats:
+    def _each(
+        self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float] | None
+    ) -> Floats:
         """Ask each series' model for all its origins at once."""
         out = np.empty((len(series), horizon, *([len(quantiles)] if quantiles else [])))
         asked = np.unique(series)
@@ -52,7 +58,9 @@ class SeriesForecaster(BaseForecaster):
 
     def _states_for(self, panel: Panel, asked: Integers, series: Integers, positions: Integers) -> list[dict | None]:
         """The models of the series of fit; a series that is new, or starts elsewhere, is fitted on what lies before its first origin."""
-        known = {(label, int(start)): k for k, (label, start) in enumerate(zip(self.panel_.ids, self.starts_, strict=True))}
+        known = {
+            (label, int(start)): k for k, (label, start) in enumerate(zip(self.panel_.ids, self.starts_, strict=True))
+        }
         found = [known.get((panel.ids[i], int(panel.first[i]))) for i in asked]
         new = np.array([i for i, k in zip(asked, found, strict=True) if k is None], dtype=np.int64)
         before = np.array([positions[series == i].min() for i in new], dtype=np.int64)
@@ -61,7 +69,10 @@ class SeriesForecaster(BaseForecaster):
 
     def _fit_states(self, panel: Panel, series: Integers, stops: Integers) -> list[dict | None]:
         """Fit the rows before `stops` of each series; None stands for a failure, unless every series fails."""
-        pieces = [(panel.values[s][:stop], panel.features[s][:stop]) for s, stop in ((panel.series(i), stop) for i, stop in zip(series, stops, strict=True))]
+        pieces = [
+            (panel.values[s][:stop], panel.features[s][:stop])
+            for s, stop in ((panel.series(i), stop) for i, stop in zip(series, stops, strict=True))
+        ]
         results = Parallel(n_jobs=self.n_jobs)(delayed(_try_fit)(self, *piece) for piece in pieces)
         failed = [(panel.ids[i], error) for i, (_, error) in zip(series, results, strict=True) if error is not None]
         if len(failed) == len(results):
@@ -78,11 +89,15 @@ class SeriesForecaster(BaseForecaster):
     def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _forecast_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> Floats:
+    def _forecast_series(
+        self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Floats:
         raise NotImplementedError
 
 
-def _try_fit(forecaster: SeriesForecaster, values: Floats, features: Floats) -> tuple[dict[str, Any] | None, Exception | None]:
+def _try_fit(
+    forecaster: SeriesForecaster, values: Floats, features: Floats
+) -> tuple[dict[str, Any] | None, Exception | None]:
     try:
         return forecaster._fit_series(values, features), None
     except (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError) as error:

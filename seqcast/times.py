@@ -118,7 +118,11 @@ class TimeAxis:
         if self.kind in ("integer", "none"):
             values = self.start + positions * self.freq
             one_by_one = len(values) and np.array_equal(values, np.arange(values[0], values[0] + len(values)))
-            return pd.RangeIndex(values[0], values[-1] + 1, name=self.name) if one_by_one else pd.Index(values, name=self.name)
+            return (
+                pd.RangeIndex(values[0], values[-1] + 1, name=self.name)
+                if one_by_one
+                else pd.Index(values, name=self.name)
+            )
         if self.kind == "period":
             ordinals = self.start.ordinal + positions * self.freq.n
             return pd.PeriodIndex.from_ordinals(ordinals, freq=self.freq, name=self.name)
@@ -141,11 +145,21 @@ class TimeAxis:
         return replace(self, name=name)
 
     def _check_like(self, index: pd.Index) -> None:
-        kind = "datetime" if isinstance(index, pd.DatetimeIndex) else "period" if isinstance(index, pd.PeriodIndex) else "integer"
+        kind = (
+            "datetime"
+            if isinstance(index, pd.DatetimeIndex)
+            else "period"
+            if isinstance(index, pd.PeriodIndex)
+            else "integer"
+        )
         if kind != self.kind:
-            raise IrregularTimesError(f"The index has {kind} times, the forecaster was fitted with {self.kind} times. Convert the index.")
+            raise IrregularTimesError(
+                f"The index has {kind} times, the forecaster was fitted with {self.kind} times. Convert the index."
+            )
         if kind == "datetime" and (index.tz is None) != (self.start.tz is None):
-            raise IrregularTimesError(f"Time zone {index.tz} does not go with {self.start.tz} of the fit. Use tz_localize or tz_convert.")
+            raise IrregularTimesError(
+                f"Time zone {index.tz} does not go with {self.start.tz} of the fit. Use tz_localize or tz_convert."
+            )
         if kind == "period":
             _check_period_freq(index, self.freq)
 
@@ -179,7 +193,13 @@ def season_length_of(freq: Any) -> int:
     offset = _offset(freq)
     if isinstance(offset, Tick):
         step = pd.Timedelta(offset)
-        unit = _DAY if step >= pd.Timedelta(minutes=5) else pd.Timedelta(hours=1) if step >= pd.Timedelta(minutes=1) else pd.Timedelta(minutes=1)
+        unit = (
+            _DAY
+            if step >= pd.Timedelta(minutes=5)
+            else pd.Timedelta(hours=1)
+            if step >= pd.Timedelta(minutes=1)
+            else pd.Timedelta(minutes=1)
+        )
         return max(int(unit // step), 1)
     prefix = offset.rule_code.split("-")[0]
     per_year = 4 if prefix.startswith(("Q", "BQ")) else _PER_DAY_OR_NEXT.get(prefix, 1)
@@ -189,11 +209,15 @@ def season_length_of(freq: Any) -> int:
 def _check_kind(index: pd.Index) -> None:
     if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
         if index.hasnans:
-            raise IrregularTimesError(f"The index holds NaT at row {int(np.argmax(index.isna()))}. Drop rows without a time.")
+            raise IrregularTimesError(
+                f"The index holds NaT at row {int(np.argmax(index.isna()))}. Drop rows without a time."
+            )
     elif not pd.api.types.is_integer_dtype(index.dtype):
         hint = "pd.to_datetime(index, utc=True)" if _is_mixed_zone(index) else "pd.to_datetime(index)"
         words = "times of mixed zones" if _is_mixed_zone(index) else f"{index.dtype} values"
-        raise IrregularTimesError(f"The index holds {words}; it must be a DatetimeIndex, a PeriodIndex or integers. Convert it with {hint}.")
+        raise IrregularTimesError(
+            f"The index holds {words}; it must be a DatetimeIndex, a PeriodIndex or integers. Convert it with {hint}."
+        )
 
 
 def _is_mixed_zone(index: pd.Index) -> bool:
@@ -203,7 +227,9 @@ def _is_mixed_zone(index: pd.Index) -> bool:
 def _check_period_freq(index: pd.PeriodIndex, freq: Any) -> None:
     wanted = pd.Period(0, freq=freq).freq if isinstance(freq, str) else freq
     if wanted is not None and index.freq != wanted:
-        raise FrequencyError(f"The periods have frequency {index.freqstr!r}, not {freq!r}. Use index.asfreq, or leave freq out.")
+        raise FrequencyError(
+            f"The periods have frequency {index.freqstr!r}, not {freq!r}. Use index.asfreq, or leave freq out."
+        )
 
 
 def _offset(freq: Any) -> BaseOffset:
@@ -226,7 +252,9 @@ def _fixed_step(freq: BaseOffset, start: pd.Timestamp) -> pd.Timedelta | None:
 
 def _grid(start: pd.Timestamp, freq: BaseOffset, low: int, high: int) -> pd.DatetimeIndex:
     """Times of the steps low <= 0 to high >= 0, stepped by offset in the zone."""
-    return _cached_grid(start.as_unit("us"), freq, -64 * -(low // 64), -64 * (-high // 64))[low + 64 * -(low // 64) :][: high - low + 1]
+    return _cached_grid(start.as_unit("us"), freq, -64 * -(low // 64), -64 * (-high // 64))[low + 64 * -(low // 64) :][
+        : high - low + 1
+    ]
 
 
 @lru_cache(maxsize=16)
@@ -235,10 +263,16 @@ def _cached_grid(start: pd.Timestamp, freq: BaseOffset, low: int, high: int) -> 
     after = pd.date_range(wall, periods=high + 1, freq=freq, unit="us")
     before = pd.date_range(end=wall, periods=1 - low, freq=freq, unit="us")[:-1] if low else after[:0]
     grid = before.append(after)
-    return grid if start.tz is None else grid.tz_localize(start.tz, ambiguous=np.ones(len(grid), bool), nonexistent="shift_forward")
+    return (
+        grid
+        if start.tz is None
+        else grid.tz_localize(start.tz, ambiguous=np.ones(len(grid), bool), nonexistent="shift_forward")
+    )
 
 
-def _grid_over(start: pd.Timestamp, freq: BaseOffset, first: pd.Timestamp, last: pd.Timestamp) -> tuple[int, pd.DatetimeIndex]:
+def _grid_over(
+    start: pd.Timestamp, freq: BaseOffset, first: pd.Timestamp, last: pd.Timestamp
+) -> tuple[int, pd.DatetimeIndex]:
     """The grid from the step at or before `first` to the one at or after `last`, and the number of its first step."""
     low, high = (-64 if first < start else 0), 64
     while low and _grid(start, freq, low, 0)[0] > first:
@@ -251,7 +285,9 @@ def _grid_over(start: pd.Timestamp, freq: BaseOffset, first: pd.Timestamp, last:
 def _infer_offset(times: pd.DatetimeIndex) -> BaseOffset:
     """The offset that holds all times with the fewest gaps."""
     if len(times) < 2:
-        raise FrequencyError(f"No frequency can be inferred from {len(times)} time. Give freq=, such as 'h', 'D' or 'MS'.")
+        raise FrequencyError(
+            f"No frequency can be inferred from {len(times)} time. Give freq=, such as 'h', 'D' or 'MS'."
+        )
     fixed = _even_offset(times)
     calendar = [to_offset(name) for name in _CALENDAR] if times[1] - times[0] >= _DAY else []
     order = [fixed, *calendar] if pd.Timedelta(7, "D") >= _span(fixed) else [*calendar, fixed]
@@ -264,7 +300,9 @@ def _infer_offset(times: pd.DatetimeIndex) -> BaseOffset:
                 f"The times are irregular: most steps are {usual}, but {len(off)} of {len(times)} times are off that grid, the first is {off[0]}. "
                 "Put the readings on a grid with seqcast.regularize(frame, freq), or give freq=."
             )
-        raise FrequencyError(f"The times hold only {len(times)} of {fewest} steps of {order[best].freqstr!r}. Give freq= if that is right.")
+        raise FrequencyError(
+            f"The times hold only {len(times)} of {fewest} steps of {order[best].freqstr!r}. Give freq= if that is right."
+        )
     return order[best]
 
 
@@ -279,7 +317,11 @@ def _even_offset(times: pd.DatetimeIndex) -> BaseOffset:
 
 
 def _span(offset: BaseOffset) -> pd.Timedelta:
-    return pd.Timedelta(offset) if isinstance(offset, Tick) else offset.n * (7 * _DAY if isinstance(offset, Week) else _DAY)
+    return (
+        pd.Timedelta(offset)
+        if isinstance(offset, Tick)
+        else offset.n * (7 * _DAY if isinstance(offset, Week) else _DAY)
+    )
 
 
 def _steps(times: pd.DatetimeIndex, offset: BaseOffset) -> int | None:

@@ -1,0 +1,5 @@
+"""Forecasters made of forecasters."""
+
+from seqcast.ensembles.combination import EnsembleForecaster
+
+__all__ = ["EnsembleForecaster"]
