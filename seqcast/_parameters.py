@@ -122,14 +122,15 @@ def option(default: Any, rule: Rule, help: str, *, wraps: bool = False) -> Any:
 @dataclass_transform(kw_only_default=True, field_specifiers=(option,))
 def parameters(cls: T) -> T:
     """Make the constructor and the Parameters section of `cls` from its options, inherited ones first."""
+    kind: Any = cls
     own = {name: value for name, value in vars(cls).items() if isinstance(value, Option)}
     types = {name: inspect.get_annotations(cls).get(name, Any) for name in own}
     for name in own:
         delattr(cls, name)
-    cls._options = {**getattr(cls, "_options", {}), **own}
-    cls._option_types = {**getattr(cls, "_option_types", {}), **types}
-    cls.__init__ = _constructor(cls._options, cls._option_types)
-    cls.__doc__ = _with_parameters_section(inspect.cleandoc(cls.__doc__ or ""), cls._options, cls._option_types)
+    kind._options = {**getattr(cls, "_options", {}), **own}
+    kind._option_types = {**getattr(cls, "_option_types", {}), **types}
+    kind.__init__ = _constructor(kind._options, kind._option_types)
+    kind.__doc__ = _with_parameters_section(inspect.cleandoc(cls.__doc__ or ""), kind._options, kind._option_types)
     return cls
 
 
@@ -159,7 +160,8 @@ def check_quantiles(quantiles: Sequence[float] | None) -> list[float] | None:
     inside = all(between(0, 1, closed="neither").holds(level) for level in levels)
     if not levels or not inside or len(set(levels)) < len(levels):
         raise ValueError(
-            f"quantiles must be different numbers above 0 and below 1, got {quantiles!r}. Try quantiles=[0.1, 0.5, 0.9]."
+            f"quantiles must be different numbers above 0 and below 1, got {quantiles!r}. Try quantiles=[0.1, "
+            "0.5, 0.9]."
         )
     return [round(float(level), 6) for level in levels]
 

@@ -194,7 +194,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     ) -> Any:
         """Return scenarios: the forecast plus the errors of whole rolling-origin forecasts.
 
-        A path takes the errors of one origin for all its steps and all series, so that what moves together does so in it.
+        A path takes the errors of one origin for all steps and all series: what moves together does so in it.
 
         Parameters
         ----------

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 class _Sentinel(Enum):
-    """Stands for a y that was not given: X is the series. None would not do, since a Pipeline hands on an explicit None."""
+    """Stands for a y that was not given. None would not do: a Pipeline hands on an explicit None."""
 
     SERIES = "SERIES"
 
@@ -67,8 +67,8 @@ class Layout:
 
         Parameters
         ----------
-        values : ndarray of shape (n_rows,) or (n_rows, n_series), with a last axis of len(labels) where labels are given
-            The second axis is there if the layout is wide.
+        values : ndarray of shape (n_rows,) or (n_rows, n_series)
+            The second axis is there if the layout is wide; a last axis, as long as `labels`, if these are given.
         index : Index
             One entry a row.
         labels : sequence, optional
@@ -161,7 +161,8 @@ class FeatureEncoder:
             unknown = (codes < 0) & column.notna().to_numpy()
             if unknown.any():
                 warnings.warn(
-                    f"Covariate {column.name!r} holds categories that fit has not seen, {sorted(set(map(str, column[unknown])))[:5]}; they count as missing.",
+                    f"Covariate {column.name!r} holds categories that fit has not seen, "
+                    f"{sorted(set(map(str, column[unknown])))[:5]}; they count as missing.",
                     UnknownCategoryWarning,
                     stacklevel=2,
                 )
@@ -170,7 +171,7 @@ class FeatureEncoder:
 
 
 def read_pair(X: Any, y: Any) -> tuple[Layout, Floats, pd.DataFrame | None, pd.Index | None]:
-    """Return layout, values (n_rows, n_columns), covariates (None without) and index (None without times) of fit's arguments."""
+    """Return layout, values (n_rows, n_columns), covariates and index (None if there are none) of fit's arguments."""
     if y is SERIES:
         layout, values, index = read_target(X)
         return layout, values, None, index
@@ -198,14 +199,16 @@ def says_when(index: pd.Index | None) -> bool:
 def _common_index(x_index: pd.Index | None, y_index: pd.Index | None) -> pd.Index | None:
     if not says_when(y_index):
         return x_index if says_when(x_index) or y_index is None else y_index
-    if not says_when(x_index):
+    if x_index is None or y_index is None or not says_when(x_index):
         raise MissingTimesError(
-            'X lost its times, y has them; call .set_output(transform="pandas") on the pipeline, or give X the index of y.'
+            'X lost its times, y has them; call .set_output(transform="pandas") on the pipeline, or give X the '
+            "index of y."
         )
     if not x_index.equals(y_index):
         row = int(np.argmax(np.asarray(x_index != y_index))) if len(x_index) == len(y_index) else 0
         raise ValueError(
-            f"X and y have different indexes, first at row {row}: {x_index[row]} and {y_index[row]}. Align them with X.reindex(y.index)."
+            f"X and y have different indexes, first at row {row}: {x_index[row]} and {y_index[row]}. Align "
+            "them with X.reindex(y.index)."
         )
     return y_index
 
@@ -251,7 +254,8 @@ def read_features(X: Any) -> tuple[pd.DataFrame, pd.Index | None]:
     array = np.asarray(_dense(X))
     if array.ndim != 2:
         raise ValueError(
-            f"Expected 2D array, got {array.ndim}D array instead: X must be rows × covariates. Reshape your data: X.reshape(-1, 1) is one covariate."
+            f"Expected 2D array, got {array.ndim}D array instead: X must be rows × covariates. Reshape your "
+            "data: X.reshape(-1, 1) is one covariate."
         )
     if np.iscomplexobj(array):
         raise ValueError("Complex data not supported: give real and imaginary parts as two covariates.")
@@ -261,15 +265,16 @@ def read_features(X: Any) -> tuple[pd.DataFrame, pd.Index | None]:
 
 
 def to_float(column: Any, what: str) -> Floats:
-    """Return numbers as float64 (a copy); raise for text, booleans of a target, complex numbers and infinity, naming the first."""
+    """Return numbers as float64, a copy; raise for text, a boolean target, complex numbers and infinity."""
     dtype = getattr(column, "dtype", None)
     if np.issubdtype(getattr(dtype, "type", object), np.complexfloating):
         raise ValueError(f"Complex data not supported: {what} holds {dtype} values.")
-    if dtype == bool and what.startswith(("Target", "The target", "y")):
+    if getattr(dtype, "kind", "O") == "b" and what.startswith(("Target", "The target", "y")):
         raise TypeError(f"{what} holds booleans; a target must be numeric. Use .astype(float) if 0 and 1 are meant.")
     if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or getattr(dtype, "kind", "O") in "USmM":
         raise TypeError(
-            f"{what} holds {dtype} values; they must be numbers. Use pd.to_numeric, or astype('category') for a covariate."
+            f"{what} holds {dtype} values; they must be numbers. Use pd.to_numeric, or astype('category') for "
+            "a covariate."
         )
     try:
         values = (
@@ -285,7 +290,8 @@ def to_float(column: Any, what: str) -> Floats:
         row = int(np.argmax(np.isinf(values.reshape(len(values), -1)).any(axis=1)))
         where = f"time {column.index[row]}" if isinstance(column, pd.Series) else f"row {row}"
         raise NonFiniteError(
-            f"{what} contains infinity or a value too large for dtype('float64') at {where}. Replace it with NaN or a number."
+            f"{what} contains infinity or a value too large for dtype('float64') at {where}. Replace it with "
+            "NaN or a number."
         )
     return np.array(values, copy=True) if not values.flags.writeable else values
 

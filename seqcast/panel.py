@@ -63,7 +63,7 @@ class Panel:
         axis: TimeAxis,
         feature_names: tuple[str, ...] = (),
     ) -> "Panel":
-        """Lay rows, given by series number and grid step, on the grid; of two for one step the later wins where it is known."""
+        """Lay rows, given by series number and grid step, on the grid; of two for one step the later known one wins."""
         first = np.full(len(ids), np.iinfo(np.int64).max)
         last = np.full(len(ids), -1 - np.iinfo(np.int64).max)
         np.minimum.at(first, codes, positions)
@@ -159,7 +159,7 @@ class Panel:
         return out
 
     def extended(self, codes: Integers, positions: Integers, features: Floats) -> "Panel":
-        """Return a copy whose series reach the grid steps `positions` at least, with the covariates of these rows set."""
+        """Return a copy whose series reach at least the grid steps `positions`, with the covariates of these rows."""
         ends = self.ends.copy()
         np.maximum.at(ends, codes, positions + 1)
         out = self.cut(np.arange(self.n_series), np.zeros(self.n_series, np.int64), ends - self.first)
@@ -168,7 +168,7 @@ class Panel:
         return out
 
     def merged(self, other: "Panel", codes: Integers) -> "Panel":
-        """Return this panel with the rows of `other`, whose series i is series codes[i] here; values known in `other` win."""
+        """Return this panel with the rows of `other`, whose series i is series codes[i] here; its known values win."""
         mine, new = (np.flatnonzero(p.present) for p in (self, other))
         return Panel.from_rows(
             np.concatenate([self.codes()[mine], codes[other.codes()[new]]]),
@@ -275,7 +275,8 @@ def check_order(codes: Integers, positions: Integers, axis: TimeAxis, ids: tuple
             else ("out of order", "use sort_index()")
         )
         raise IrregularTimesError(
-            f"Series {ids[codes[k]]!r}: time {axis.index(positions[k : k + 1])[0]} comes {fault} ({len(wrong)} such rows); {remedy}."
+            f"Series {ids[codes[k]]!r}: time {axis.index(positions[k : k + 1])[0]} comes {fault} ({len(wrong)} "
+            f"such rows); {remedy}."
         )
 
 
@@ -306,7 +307,8 @@ def from_long(
     Examples
     --------
     >>> import pandas as pd
-    >>> long = pd.DataFrame({"unique_id": ["a", "a"], "ds": pd.to_datetime(["2024-01-01", "2024-01-02"]), "y": [1.0, 2.0]})
+    >>> times = pd.to_datetime(["2024-01-01", "2024-01-02"])
+    >>> long = pd.DataFrame({"unique_id": ["a", "a"], "ds": times, "y": [1.0, 2.0]})
     >>> X, y = from_long(long)
     >>> y.loc["a"].tolist(), X.shape
     ([1.0, 2.0], (2, 0))
@@ -314,7 +316,8 @@ def from_long(
     missing = [name for name in (id, time, target) if name not in frame.columns]
     if missing:
         raise ValueError(
-            f"Columns {missing} are not in the frame, which has {list(frame.columns)}. Name them with id=, time=, target=."
+            f"Columns {missing} are not in the frame, which has {list(frame.columns)}. Name them with id=, "
+            "time=, target=."
         )
     rows = frame.set_index([id, time]).sort_index(kind="stable")
     return rows.drop(columns=target), rows[target]

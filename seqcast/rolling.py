@@ -28,9 +28,9 @@ _N_ERROR_ORIGINS = 200  # rolling origins, at most, whose errors make default qu
 def answer(
     forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float] | None
 ) -> Floats:
-    """Return forecasts (n, horizon) or quantiles (n, horizon, n_quantiles) from origins, in blocks where the horizon is longer than the fitted one.
+    """Return forecasts (n, horizon), or quantiles (n, horizon, n_quantiles), from origins.
 
-    Origin k lies before row positions[k] of series[k].
+    Origin k lies before row positions[k] of series[k]. A horizon longer than the fitted one is answered in blocks.
     """
     longest, reach = forecaster._longest, forecaster._reach
     if reach is not None and 2 * len(series) * (reach + horizon) < len(panel.values):
@@ -42,7 +42,8 @@ def answer(
     else:
         n_blocks = -(-horizon // longest)
         warnings.warn(
-            f"{horizon} steps with a fitted horizon of {longest}: forecast in {n_blocks} blocks, each on top of the last. Fit with a longer horizon.",
+            f"{horizon} steps with a fitted horizon of {longest}: forecast in {n_blocks} blocks, each on top "
+            "of the last. Fit with a longer horizon.",
             HorizonWarning,
             stacklevel=4,
         )
@@ -50,7 +51,8 @@ def answer(
     if not np.isfinite(values).all():
         bad = int(np.argmax(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
         raise NonFiniteError(
-            f"The forecast of series {panel.ids[series[bad]]!r} is not finite: the fit failed. Look at the scale of its values."
+            f"The forecast of series {panel.ids[series[bad]]!r} is not finite: the fit failed. Look at the "
+            "scale of its values."
         )
     return clip(values, forecaster.bounds)
 
@@ -63,16 +65,17 @@ def clip(values: Floats, bounds: tuple | None) -> Floats:
 def forecast_rows(
     forecaster: Any, panel: Panel, codes: Integers, positions: Integers, quantiles: list[float] | None
 ) -> Floats:
-    """Return one forecast for each row of a panel that extends the forecaster's history, from what was known before the row.
+    """Return one forecast for each row of a panel that extends the history, from what was known before the row.
 
-    `positions` count from the first row of the series. Training rows are forecast one step ahead; rows in a hole from the rows
-    before the hole; rows after the history from its end.
+    `positions` count from the first row of the series. Training rows are forecast one step ahead; rows in a hole of
+    the history from the rows before the hole; rows after it from its end.
     """
     history = forecaster.panel_
     origins, is_hole = _origins_of(history, codes, positions)
     if is_hole.any():
         warnings.warn(
-            f"{is_hole.sum()} rows lie in holes of the history: they are forecast from the rows before the hole, but later values were used in fit.",
+            f"{is_hole.sum()} rows lie in holes of the history: they are forecast from the rows before the "
+            "hole, but later values were used in fit.",
             LookaheadWarning,
             stacklevel=3,
         )
@@ -109,7 +112,7 @@ def forecast_origins(
 
 
 def latest_origins(panel: Panel, n_origins: int, horizon: int) -> tuple[Integers, Integers]:
-    """Return series and positions of the latest origins, one step apart, that have a row before and the whole horizon after them."""
+    """Return series and positions of the latest origins, one step apart, with a row before and the horizon after."""
     counts = np.clip(panel.lengths - horizon, 0, n_origins)
     series = np.repeat(np.arange(panel.n_series), counts)
     back = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -133,12 +136,13 @@ def scales(forecaster: Any, panel: Panel) -> Floats:
 
 
 def scaled_errors(forecaster: Any, horizon: int) -> NDArray[np.float64]:
-    """Return errors of the latest rolling origins divided by their series' scale, (n_origins, n_series, horizon), NaN where unknown."""
+    """Return rolling-origin errors over their series' scale, (n_origins, n_series, horizon), NaN where unknown."""
     panel = forecaster.panel_
     series, positions = latest_origins(panel, _N_ERROR_ORIGINS, horizon)
     if len(series) == 0:
         raise ShortSeriesError(
-            f"The errors of {horizon} steps are unknown: the longest series has {panel.lengths.max()} rows, {horizon + 1} are needed. Shorten horizon."
+            f"The errors of {horizon} steps are unknown: the longest series has {panel.lengths.max()} rows, "
+            f"{horizon + 1} are needed. Shorten horizon."
         )
     errors = errors_at(forecaster, panel, series, positions, horizon) / scales(forecaster, panel)[series, None]
     step = panel.first[series] + positions

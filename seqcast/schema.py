@@ -16,7 +16,10 @@ from seqcast.times import TimeAxis
 
 __all__ = ["Schema", "no_columns"]
 
-_LOST_TIMES = 'X lost its times, which the forecaster was fitted with; call .set_output(transform="pandas") on the pipeline, or give a frame with an index.'
+_LOST_TIMES = (
+    'X lost its times, which the forecaster was fitted with; call .set_output(transform="pandas") on the pipeline, '
+    "or give a frame with an index."
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class Schema:
         """Raise for other column labels than in fit; scikit-learn checks only those that are strings."""
         if not isinstance(self.encoder.columns[0], int) and tuple(frame.columns) != self.encoder.columns:
             raise ValueError(
-                f"The columns of X are {list(frame.columns)}, in fit they were {list(self.encoder.columns)}. Give the same ones in this order."
+                f"The columns of X are {list(frame.columns)}, in fit they were {list(self.encoder.columns)}. "
+                "Give the same ones in this order."
             )
 
     def locate(self, panel: Panel, index: pd.Index | None, n_rows: int, start: int) -> tuple[Integers, Integers]:
@@ -118,7 +122,8 @@ class Schema:
             unknown = [label for label in ids if label not in number]
             if unknown:
                 raise UnknownSeriesError(
-                    f"Series {unknown[:5]} were not in fit. Forecast them with forecast(history=...); to cross-validate a panel use RollingOriginSplit, "
+                    f"Series {unknown[:5]} were not in fit. Forecast them with forecast(history=...); to "
+                    "cross-validate a panel use RollingOriginSplit, "
                     "since TimeSeriesSplit and KFold cut panels by row."
                 )
             return np.array([number[label] for label in ids], dtype=np.int64)[codes], steps
@@ -197,7 +202,8 @@ class Schema:
             i, k = np.argwhere(~given)[0]
             time = panel.time_of(panel.ends[i] + k)
             raise MissingFeaturesError(
-                f"The forecast of series {panel.ids[i]!r} needs the covariates {known[:5]} of {given.shape[1]} steps; the first missing row is {time}. "
+                f"The forecast of series {panel.ids[i]!r} needs the covariates {known[:5]} of {given.shape[1]} "
+                f"steps; the first missing row is {time}. "
                 "Give them in X, or name columns that are not known ahead in past_features."
             )
 
@@ -255,14 +261,15 @@ def _lay(
 
 
 def _check_columns(frame: pd.DataFrame, values: Floats, layout: Layout, past_features: tuple) -> None:
-    """Raise for unknown past features and a covariate of the target's name; warn where a covariate equals the target."""
+    """Raise for unknown past features and a covariate of the target's name; warn of one that equals the target."""
     unknown = [c for c in past_features if c not in frame.columns]
     if unknown:
         raise ValueError(f"past_features {unknown} are not among the columns of X, {list(frame.columns)}.")
     named = [] if layout.kind == "array" else [c for c in layout.columns if c is not None and c in frame.columns]
     if named:
         raise ValueError(
-            f"Covariate {named[0]!r} bears the name of the target: drop it from X, or rename it if it is something else."
+            f"Covariate {named[0]!r} bears the name of the target: drop it from X, or rename it if it is "
+            "something else."
         )
     for label, column in frame.items():
         numbers = (
@@ -272,7 +279,8 @@ def _check_columns(frame: pd.DataFrame, values: Floats, layout: Layout, past_fea
         )
         if numbers is not None and any(_is_copy(numbers, values[:, k]) for k in range(values.shape[1])):
             warnings.warn(
-                f"Covariate {label!r} equals the target: the forecast would know its answer. Drop it, or lag it with LagFeatures.",
+                f"Covariate {label!r} equals the target: the forecast would know its answer. Drop it, or lag "
+                "it with LagFeatures.",
                 LeakageWarning,
                 stacklevel=5,
             )

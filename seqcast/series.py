@@ -18,7 +18,8 @@ __all__ = ["SeriesForecaster"]
 class SeriesForecaster(BaseForecaster):
     """Forecaster that fits one model to each series.
 
-    A subclass implements ``_fit_series`` and ``_forecast_series``, and ``_quantile_series`` if its model has a predictive distribution.
+    A subclass implements ``_fit_series`` and ``_forecast_series``, and ``_quantile_series`` if its model has a
+    predictive distribution.
     """
 
     n_jobs: int | None = option(
@@ -57,7 +58,7 @@ class SeriesForecaster(BaseForecaster):
         return out
 
     def _states_for(self, panel: Panel, asked: Integers, series: Integers, positions: Integers) -> list[dict | None]:
-        """The models of the series of fit; a series that is new, or starts elsewhere, is fitted on what lies before its first origin."""
+        """The models of fit; a new series, or one that starts elsewhere, is fitted on what lies before its origins."""
         known = {
             (label, int(start)): k for k, (label, start) in enumerate(zip(self.panel_.ids, self.starts_, strict=True))
         }
@@ -79,7 +80,8 @@ class SeriesForecaster(BaseForecaster):
             raise failed[0][1]
         if failed:
             warnings.warn(
-                f"{len(failed)} of {len(results)} series could not be fitted and repeat their last value: {[label for label, _ in failed[:5]]}. "
+                f"{len(failed)} of {len(results)} series could not be fitted and repeat their last value: "
+                f"{[label for label, _ in failed[:5]]}. "
                 f"The first error: {failed[0][1]}",
                 SeriesFailedWarning,
                 stacklevel=5,

@@ -107,7 +107,8 @@ class TimeAxis:
         if np.any(rest):
             off = index[np.asarray(rest, dtype=bool)]
             raise IrregularTimesError(
-                f"{len(off)} of {len(index)} times are off the grid of {self.freq_name!r} from {self.start}, the first is {off[0]}. "
+                f"{len(off)} of {len(index)} times are off the grid of {self.freq_name!r} from {self.start}, "
+                f"the first is {off[0]}. "
                 "Put the readings on a grid with seqcast.regularize(frame, freq), or give freq=."
             )
         return np.asarray(steps, dtype=np.int64)
@@ -297,11 +298,13 @@ def _infer_offset(times: pd.DatetimeIndex) -> BaseOffset:
         off = times[1:][(times[1:] - times[0]) % usual != pd.Timedelta(0)]
         if len(off):
             raise IrregularTimesError(
-                f"The times are irregular: most steps are {usual}, but {len(off)} of {len(times)} times are off that grid, the first is {off[0]}. "
+                f"The times are irregular: most steps are {usual}, but {len(off)} of {len(times)} times are "
+                f"off that grid, the first is {off[0]}. "
                 "Put the readings on a grid with seqcast.regularize(frame, freq), or give freq=."
             )
         raise FrequencyError(
-            f"The times hold only {len(times)} of {fewest} steps of {order[best].freqstr!r}. Give freq= if that is right."
+            f"The times hold only {len(times)} of {fewest} steps of {order[best].freqstr!r}. Give freq= if "
+            "that is right."
         )
     return order[best]
 

@@ -23,8 +23,8 @@ _STRENGTH = 0.1  # of the pull towards equal weights, as a share of the forecast
 class EnsembleForecaster(_BaseComposition, BaseForecaster):
     """Combine forecasters: their mean, median, or a ridge regression on their rolling-origin forecasts [1]_.
 
-    The ridge pulls the weights towards equal ones; it sees forecasts for the last fifth of the history by members that were fitted before it,
-    then the members are fitted again on everything.
+    The ridge pulls the weights towards equal ones. It sees forecasts of the last fifth of the history by members that
+    were fitted before it; then the members are fitted again on everything.
 
     References
     ----------
@@ -65,7 +65,8 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         foreign = [name for name, member in members if not isinstance(member, BaseForecaster)]
         if foreign:
             raise TypeError(
-                f"Members {foreign} are no forecasters of seqcast. Wrap a scikit-learn regressor in RegressionForecaster."
+                f"Members {foreign} are no forecasters of seqcast. Wrap a scikit-learn regressor in "
+                "RegressionForecaster."
             )
         self.weights_ = self._ridge_weights([m for _, m in members], panel) if self.combination == "ridge" else None
         self.members_ = [self._fitted(member, panel) for _, member in members]
@@ -77,7 +78,7 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         return member
 
     def _ridge_weights(self, members: list[BaseForecaster], panel: Panel) -> Floats:
-        """Weights w that minimise |y - F w|² + λ |w - 1/k|² over forecasts F from origins that the members were not fitted on."""
+        """Weights w that minimise |y - F w|² + λ |w - 1/k|² over forecasts F of what the members were not fitted on."""
         k = len(members)
         held = np.minimum(np.maximum(panel.lengths // 5, self.horizon), panel.lengths - 1)
         before = panel.cut(np.arange(panel.n_series), np.zeros(panel.n_series, np.int64), panel.lengths - held)
