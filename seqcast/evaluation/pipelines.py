@@ -7,19 +7,19 @@ from sklearn.pipeline import Pipeline
 __all__ = ["final_forecaster", "holds_forecaster", "is_forecaster"]
 
 
-def final_forecaster(estimator: Any) -> tuple[list[Pipeline], Any | None]:
+def final_forecaster(estimator: Any) -> tuple[list[Any], Any | None]:
     """Return the transformers to go through and the forecaster behind them, None where there is none.
 
     Fitted searches are followed into their best estimator, others into the one they search with.
     """
-    transformers: list[Pipeline] = []
+    transformers: list[Any] = []
     while not is_forecaster(estimator):
         if hasattr(estimator, "best_estimator_"):
             estimator = estimator.best_estimator_
         elif hasattr(estimator, "estimator") and hasattr(estimator, "refit"):
             estimator = estimator.estimator
         elif isinstance(estimator, Pipeline):
-            transformers += [estimator[:-1]] if len(estimator) > 1 else []
+            transformers += [step for _, step in estimator.steps[:-1] if step not in (None, "passthrough")]
             estimator = estimator[-1]
         else:
             return transformers, None

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from seqcast import metrics
 from seqcast.evaluation.pipelines import final_forecaster
 from seqcast.frames import read_target
+from seqcast.times import season_length_of
 
 __all__ = ["scorer"]
 
@@ -20,7 +21,9 @@ _QUANTILE = ("pinball", "scaled_quantile_loss", "weighted_quantile_loss")
 _SCALED = ("mase", "rmsse", "scaled_quantile_loss")
 
 
-def scorer(metric: str, *, quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)) -> "Scorer":
+def scorer(
+    metric: str, *, quantiles: tuple[float, ...] = (0.1, 0.5, 0.9), season_length: int | str = "auto"
+) -> "Scorer":
     """Return a callable for ``scoring=`` in searches, `cross_val_score` and `learning_curve`.
 
     The metric is computed for each series over the steps whose truth is known, averaged over the series, and negated,
@@ -34,6 +37,9 @@ def scorer(metric: str, *, quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)) -> "S
         "scaled_quantile_loss" or "weighted_quantile_loss".
     quantiles : tuple of float, default=(0.1, 0.5, 0.9)
         Levels asked of the forecaster by the last three.
+    season_length : int or "auto", default="auto"
+        Season of the scaled metrics; "auto" takes it from the frequency, never from a parameter of the forecaster, so
+        that candidates of a search are measured in one unit.
 
     Returns
     -------
@@ -49,9 +55,9 @@ def scorer(metric: str, *, quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)) -> "S
 
     Notes
     -----
-    The scaled metrics take scale and season length from the training values that the forecaster keeps, as in
-    `seqcast.metrics.seasonal_scale`; so the estimator must be a forecaster, or a Pipeline or search that ends in one.
-    Series without a scale (constant in training) are left out.
+    The scaled metrics take their scale, `seqcast.metrics.seasonal_scale`, from the training values that the forecaster
+    keeps; so the estimator must be a forecaster, or a Pipeline or search that ends in one. Series without a scale
+    (constant in training) are left out.
 
     Examples
     --------
@@ -63,7 +69,7 @@ def scorer(metric: str, *, quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)) -> "S
     """
     if metric not in _POINT + _QUANTILE:
         raise ValueError(f"metric must be one of {', '.join(_POINT + _QUANTILE)}, got {metric!r}.")
-    return Scorer(metric, tuple(quantiles))
+    return Scorer(metric, tuple(quantiles), season_length)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Scorer:
 
     metric: str
     quantiles: tuple[float, ...]
+    season_length: int | str
 
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
         """Return the mean over series of minus the metric."""
@@ -119,7 +126,8 @@ class Scorer:
             )
         panel = forecaster.panel_
         history = panel.values[panel.series(panel.ids.index(label) if len(panel.ids) > 1 else 0)]
-        return float(metrics.seasonal_scale(history, forecaster.season_length_, squared=self.metric == "rmsse"))
+        season = season_length_of(panel.axis.freq) if self.season_length == "auto" else int(self.season_length)
+        return float(metrics.seasonal_scale(history, season, squared=self.metric == "rmsse"))
 
 
 def _series_of(y: Any, index: pd.Index | None, actual: Floats) -> list[tuple[Any, Any, int]]:
