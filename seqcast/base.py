@@ -64,6 +64,11 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     past_features: tuple = option((), _LABELS, "Columns of X known only up to the origin of a forecast.")
     bounds: tuple | None = option(None, _BOUNDS, "Limits to which forecasts are clipped.")
 
+    schema_: Schema
+    panel_: Panel
+    season_length_: int
+    freq_: str
+
     def fit(self, X: Any, y: Any = SERIES) -> Self:
         """Learn from a history.
 
@@ -87,7 +92,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         schema, panel = Schema.fitted(X, y, self.past_features, self.freq)
         panel.check_known()
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         if schema.encoder.columns:
             named = X if isinstance(X, pd.DataFrame) else read_features(X)[0].to_numpy()
             validate_data(self, named, skip_check_array=True)
@@ -366,7 +371,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 
     def _set_state(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.__dict__.update(state)
 
     def _fit_read(self, schema: Schema, panel: Panel) -> None:
         """Fit to what was read of the user's frames."""

@@ -170,7 +170,7 @@ class FeatureEncoder:
         return np.hstack([values, np.isnan(values[:, :1])]) if self.is_flagged[i] else values
 
 
-def read_pair(X: Any, y: Any) -> tuple[Layout, Floats, pd.DataFrame | None, pd.Index | None]:
+def read_pair(X: Any, y: Any) -> tuple[Layout, Floats, pd.DataFrame | None, Any]:
     """Return layout, values (n_rows, n_columns), covariates and index (None if there are none) of fit's arguments."""
     if y is SERIES:
         layout, values, index = read_target(X)
@@ -213,7 +213,7 @@ def _common_index(x_index: pd.Index | None, y_index: pd.Index | None) -> pd.Inde
     return y_index
 
 
-def read_target(y: Any) -> tuple[Layout, Floats, pd.Index | None]:
+def read_target(y: Any) -> tuple[Layout, Floats, Any]:
     """Return layout, values of shape (n_rows, n_columns) and index (None for arrays) of a target."""
     if isinstance(y, (pd.Series, pd.DataFrame)):
         has_levels = isinstance(y.index, pd.MultiIndex)

@@ -75,7 +75,7 @@ class Schema:
         frame = no_columns(len(values)) if frame is None else frame
         return _lay(layout, values, self.encoder.encode(frame), index, self.encoder.names, axis=self.axis, start=start)
 
-    def read_history(self, frame: pd.DataFrame | None, x_index: pd.Index | None, history: Any) -> tuple[Layout, Panel]:
+    def read_history(self, frame: pd.DataFrame | None, x_index: Any, history: Any) -> tuple[Layout, Panel]:
         """Return layout and panel of another history, whose covariates are the rows of a frame at its times."""
         layout, values, index = read_target(history)
         if len(values) == 0:
@@ -88,7 +88,7 @@ class Schema:
             frame = frame.iloc[: len(values)]
         return layout, _lay(layout, values, self.encoder.encode(frame), index, self.encoder.names, axis=self.axis)
 
-    def read_rows(self, X: Any) -> tuple[pd.DataFrame, pd.Index | None]:
+    def read_rows(self, X: Any) -> tuple[pd.DataFrame, Any]:
         """Return covariates and index (None without) of rows; without covariates only the index is read."""
         if self.encoder.columns:
             frame, index = read_features(X)
@@ -108,7 +108,7 @@ class Schema:
                 "Give the same ones in this order."
             )
 
-    def locate(self, panel: Panel, index: pd.Index | None, n_rows: int, start: int) -> tuple[Integers, Integers]:
+    def locate(self, panel: Panel, index: Any, n_rows: int, start: int) -> tuple[Integers, Integers]:
         """Return series numbers in `panel` and grid steps of rows, those without times counted from `start`."""
         if isinstance(index, pd.MultiIndex) != self.layout.has_levels:
             raise MissingTimesError(
@@ -145,7 +145,7 @@ class Schema:
         n = panel.n_series
         return np.repeat(np.arange(n), len(steps)), np.tile(steps, n), np.tile(features, (n, 1))
 
-    def is_training(self, panel: Panel, X: Any, features: Floats, index: pd.Index | None) -> bool:
+    def is_training(self, panel: Panel, X: Any, features: Floats, index: Any) -> bool:
         """Whether rows without times are the training rows themselves: X is the one of fit."""
         if says_when(index) or self.layout.has_levels or len(features) != panel.lengths[0]:
             return False
@@ -229,7 +229,7 @@ def _lay(
     layout: Layout,
     values: Floats,
     features: Floats,
-    index: pd.Index | None,
+    index: Any,
     feature_names: tuple[str, ...],
     *,
     axis: TimeAxis | None = None,
