@@ -21,6 +21,7 @@ import seqcast
 from seqcast.exceptions import CorruptFileError
 from seqcast.frames import FeatureEncoder, Layout
 from seqcast.panel import Panel
+from seqcast.schema import Schema
 from seqcast.times import TimeAxis
 
 __all__ = ["load", "save"]
@@ -28,7 +29,7 @@ __all__ = ["load", "save"]
 FORMAT = "seqcast forecaster"
 SCHEMA = 1  # raise it when an older seqcast could no longer read what is written, and keep reading the lower ones
 
-_RECORDS = {record.__name__: record for record in (FeatureEncoder, Layout, Panel, TimeAxis)}
+_RECORDS = {record.__name__: record for record in (FeatureEncoder, Layout, Panel, Schema, TimeAxis)}
 _TENSOR_KINDS = "fiub"  # kinds of numpy dtypes that safetensors holds as they are
 
 
@@ -146,6 +147,8 @@ def _encode(value: Any, where: str, tensors: dict[str, NDArray[Any]]) -> Any:
 
 
 def _decode(node: Any, tensors: dict[str, NDArray[Any]]) -> Any:
+    if isinstance(node, dict):
+        raise ValueError("an object where a list of a kind and its parts should be")
     if not isinstance(node, list):
         return node
     name, *parts = node
