@@ -1,9 +1,75 @@
 """Forecast time series with recurrent and attention networks, from frame to frame, the scikit-learn way."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # completion and type checkers see what users get on first use
+    from seqcast import datasets, evaluation, exceptions, metrics, plotting, testing
+    from seqcast.base import BaseForecaster
+    from seqcast.baselines import (
+        ARIMA,
+        ETS,
+        AutoARIMA,
+        AutoETS,
+        AutoTheta,
+        Drift,
+        HistoricAverage,
+        Naive,
+        RegressionForecaster,
+        SeasonalNaive,
+        STLForecaster,
+        Theta,
+        WindowAverage,
+    )
+    from seqcast.ensembles import EnsembleForecaster
+    from seqcast.features import CalendarFeatures, FourierFeatures, HolidayFeatures, LagFeatures, RollingFeatures
+    from seqcast.models import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
+    from seqcast.panel import from_long, future_rows, to_long
+    from seqcast.persistence import load
+    from seqcast.resampling import regularize
+    from seqcast.series import SeriesForecaster
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ARIMA",
+    "ETS",
+    "AutoARIMA",
+    "AutoETS",
+    "AutoTheta",
+    "BaseForecaster",
+    "CalendarFeatures",
+    "Drift",
+    "EnsembleForecaster",
+    "FourierFeatures",
+    "GRUForecaster",
+    "HistoricAverage",
+    "HolidayFeatures",
+    "LSTMForecaster",
+    "LagFeatures",
+    "Naive",
+    "RNNForecaster",
+    "RegressionForecaster",
+    "RidgeForecaster",
+    "RollingFeatures",
+    "STLForecaster",
+    "SeasonalNaive",
+    "SeriesForecaster",
+    "Theta",
+    "TransformerForecaster",
+    "WindowAverage",
+    "datasets",
+    "evaluation",
+    "exceptions",
+    "from_long",
+    "future_rows",
+    "load",
+    "metrics",
+    "plotting",
+    "regularize",
+    "testing",
+    "to_long",
+]
 
 _HOMES = {
     "base": ("BaseForecaster",),
@@ -17,33 +83,29 @@ _HOMES = {
         "HistoricAverage",
         "Naive",
         "RegressionForecaster",
-        "STLForecaster",
         "SeasonalNaive",
+        "STLForecaster",
         "Theta",
         "WindowAverage",
     ),
     "ensembles": ("EnsembleForecaster",),
     "features": ("CalendarFeatures", "FourierFeatures", "HolidayFeatures", "LagFeatures", "RollingFeatures"),
-    "models": ("GRUForecaster", "LSTMForecaster", "RNNForecaster", "RidgeForecaster", "TransformerForecaster"),
+    "models": ("GRUForecaster", "LSTMForecaster", "RidgeForecaster", "RNNForecaster", "TransformerForecaster"),
     "panel": ("from_long", "future_rows", "to_long"),
     "persistence": ("load",),
-    "regularize": ("regularize",),
+    "resampling": ("regularize",),
     "series": ("SeriesForecaster",),
 }
-_MODULES = ("datasets", "evaluation", "exceptions", "metrics", "plotting", "testing")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
-__all__ = sorted([*_HOME_OF, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name not in __all__:
+        raise AttributeError(f"module 'seqcast' has no attribute {name!r}")
+    if name not in _HOME_OF:
         return importlib.import_module(f"seqcast.{name}")
-    if name in _HOME_OF:
-        value = getattr(importlib.import_module(f"seqcast.{_HOME_OF[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'seqcast' has no attribute {name!r}")
+    globals()[name] = value = getattr(importlib.import_module(f"seqcast.{_HOME_OF[name]}"), name)
+    return value
 
 
 def __dir__() -> list[str]:
