@@ -1,7 +1,6 @@
 """The target in standard units: log or asinh if it helps, then each series less its mean, over its deviation."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +45,6 @@ class TargetScaling:
         """The series of this scaling, followed by those of the other."""
         pairs = {f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)[1:]}
         return TargetScaling(self.kind, **pairs)
-
-    def to_state(self) -> dict[str, Any]:
-        """Give the fields as plain data."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 def log_is_allowed(values: Floats) -> bool:

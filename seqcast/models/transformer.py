@@ -65,6 +65,9 @@ class TransformerForecaster(NetworkForecaster):
 
     n_heads: int = option(4, at_least(1), "Attention heads; they divide hidden_size.")
     feedforward_size: int = option(128, at_least(1), "Width of the feed-forward network.")
+    n_layers: int = option(2, at_least(1), "Layers of the backbone.")
+
+    _backbone_options = ("n_heads", "feedforward_size")
 
     def _make_backbone(self, options: dict, n_past: int, n_future: int) -> nn.Module:
         width, n_heads = options["hidden_size"], options["n_heads"]

@@ -1,0 +1,149 @@
+"""What the validation tail teaches: the ridge's penalty, how far to trust the network, how wide its errors are."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqcast.networks.forecast import ForecastNetwork
+from seqcast.networks.linear import RidgePath
+from seqcast.networks.normalization import window_center
+from seqcast.training import Sample
+
+__all__ = ["LEVELS", "fit_linear", "hac_variance", "residual_spread", "set_typical_scale", "trusted_share"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), float("inf"))  # in units of the mean diagonal of Z'Z
+LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
+CHUNK = 4096
+
+
+@torch.inference_mode()
+def set_typical_scale(network: ForecastNetwork, sample: Sample) -> None:
+    """Set the unit of the windows: the median root mean square of the observed past about its center."""
+    past = sample.thinned(1000).windows.gather(sample.thinned(1000).rows)[:, : network.lookback]
+    value, observed = past[..., 0], past[..., 1]
+    center = window_center(value, observed, network.normalization)
+    spread = ((observed * (value - center) ** 2).sum(1) / observed.sum(1).clamp(min=1)).sqrt()
+    typical = float(spread.median()) or float(spread.mean())
+    network.typical_scale.fill_(typical if typical > 1e-6 else 1.0)
+
+
+@torch.inference_mode()
+def fit_linear(
+    network: ForecastNetwork, train: Sample, validation: Sample | None, *, penalty: float = 1.0, max_windows: int = 200_000
+) -> float:
+    """Solve the linear skip in closed form; the penalty is the best of a grid on the validation windows, if there are any.
+
+    Windows with all targets known are used if they are four in five; else all, their missing targets filled in (EM).
+    """
+    train = _complete(train).thinned(max_windows)
+
+    def batches():  # type: ignore[no-untyped-def]
+        for batch in train.batches(CHUNK):
+            past = network.normalise(batch)
+            yield network.linear.design(past.z, past.features), *network.targets(batch, past)
+
+    path = RidgePath(batches, imputing_penalty=min(penalty, 1e6))
+    if validation is not None:
+        penalty = _best_penalty(network, path, validation)
+    network.linear.weight.copy_(path.weight(penalty))
+    return penalty
+
+
+def _complete(sample: Sample) -> Sample:
+    observed = sample.windows.data[:, 1]
+    known = torch.cat((observed.new_zeros(1, dtype=torch.int64), observed.long().cumsum(0)))
+    origin = sample.rows + sample.windows.lookback
+    is_complete = known[origin + sample.windows.horizon] - known[origin] == sample.windows.horizon
+    return Sample(sample.windows, sample.rows[is_complete]) if is_complete.float().mean() >= 0.8 else sample
+
+
+def _best_penalty(network: ForecastNetwork, path: RidgePath, validation: Sample) -> float:
+    squares = torch.zeros(len(PENALTIES), dtype=torch.float64)
+    for batch in validation.batches(CHUNK):
+        past = network.normalise(batch)
+        target, known = network.targets(batch, past)
+        projected = network.linear.design(past.z, past.features).double() @ path.vectors  # (n, n_columns)
+        for i, penalty in enumerate(PENALTIES):
+            forecast = projected @ (path.vectors.T @ path.weight(penalty))
+            squares[i] += ((forecast - target) ** 2 * known).sum().cpu()
+    return PENALTIES[int(squares.argmin())]
+
+
+@torch.inference_mode()
+def trusted_share(network: ForecastNetwork, validation: Sample, series: Integers, times: Integers) -> float:
+    """How much of the network's correction to keep: ``a * max(0, 1 - 2 / t**2)``.
+
+    `a` in [0, 1] is the least-squares weight of the correction on the validation windows, t the mean gain in squared
+    error divided by its standard error. Gains of neighbouring origins hang together: the standard error allows for it
+    (Newey and West [1]_), over origins if they are at least two horizons, else over series if they are ten, else over the
+    steps of the tail.
+
+    References
+    ----------
+    .. [1] Newey, W. K. and West, K. D. (1987). A simple, positive semi-definite, heteroskedasticity and autocorrelation
+       consistent covariance matrix. Econometrica, 55(3), 703-708.
+    """
+    parts = []
+    for batch in validation.batches(1024):
+        past = network.normalise(batch)
+        target, known = network.targets(batch, past)
+        linear, correction = network.linear_forecast(past)[..., 0], network.correction(past)
+        middle = correction[..., getattr(network.head, "middle", 0)]
+        parts.append(torch.stack((middle, target - linear, known), 2).double().cpu())
+    middle, error, known = torch.cat(parts).numpy().transpose(2, 0, 1)  # (n, horizon) each
+    a = float(np.clip((middle * error * known).sum() / max((middle**2 * known).sum(), 1e-300), 0, 1))
+    gain = (error**2 - (error - a * middle) ** 2) * known
+    mean, variance = _mean_and_variance(gain, known, series, times)
+    t_squared = mean**2 / max(variance, 1e-300) if mean > 0 else 0.0
+    return a * max(0.0, 1 - 2 / t_squared) if t_squared > 0 else 0.0
+
+
+def _mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Integers) -> tuple[float, float]:
+    horizon, origins = gain.shape[1], np.unique(times)
+    if len(origins) >= 2 * horizon:
+        group, lags = np.broadcast_to(times[:, None], gain.shape), horizon - 1
+    elif len(np.unique(series)) >= 10:
+        group, lags = np.broadcast_to(series[:, None], gain.shape), 0
+    else:
+        group = times[:, None] + np.arange(horizon)
+        lags = len(np.unique(group)) // 4
+    _, code = np.unique(group, return_inverse=True)
+    total, count = np.bincount(code.ravel(), gain.ravel()), np.bincount(code.ravel(), known.ravel())
+    means = total[count > 0] / count[count > 0]
+    if len(means) < 3:
+        return 0.0, 1.0
+    return float(means.mean()), hac_variance(means, lags)
+
+
+def hac_variance(x: Floats, lags: int) -> float:
+    """Variance of the mean of an autocorrelated sequence, with Bartlett weights up to `lags`; that of white noise at least."""
+    n, centered = len(x), x - x.mean()
+    covariances = [centered[k:] @ centered[: n - k] / n for k in range(lags + 1)]
+    weights = [1.0, *(2 * (1 - k / (lags + 1)) for k in range(1, lags + 1))]
+    return float(max(np.dot(weights, covariances), x.var(ddof=1)) / n)
+
+
+@torch.inference_mode()
+def residual_spread(network: ForecastNetwork, sample: Sample) -> Floats:
+    """Quantiles of actual less forecast in units of the window, (horizon, n_levels).
+
+    By step where it has 50 errors or more; else the errors of all steps, each divided by the root mean square of its step,
+    make one shape that is scaled step by step.
+    """
+    parts = []
+    for batch in sample.batches(1024):
+        past = network.normalise(batch)
+        target, known = network.targets(batch, past)
+        parts.append(torch.where(known > 0, target - network.shrunk(past)[..., 0], torch.nan).double().cpu())
+    errors = torch.cat(parts).numpy()  # (n, horizon)
+    count = (~np.isnan(errors)).sum(0)
+    if count.min() >= 50:
+        return np.nanquantile(errors, LEVELS, axis=0).T
+    filled = np.where(np.isnan(errors), 0.0, errors)
+    pooled = np.sqrt((filled**2).sum() / max(count.sum(), 1))
+    scale = np.sqrt(((filled**2).sum(0) + 5 * pooled**2) / (count + 5))  # (horizon,): five errors' worth of the common scale
+    scale = np.maximum(scale, 1e-9)
+    return np.nanquantile(errors / scale, LEVELS) * scale[:, None] if count.sum() else np.zeros((len(scale), len(LEVELS)))

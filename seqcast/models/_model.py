@@ -1,0 +1,205 @@
+"""WindowModel: a network and what stands between it and a panel; the data path of every network and of the ridge."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from seqcast.networks.forecast import ForecastNetwork
+from seqcast.panel import Panel
+from seqcast.training import Sample
+from seqcast.transforms import TargetScaling, fit_scaling
+from seqcast.windows import make_windows, window_positions
+
+__all__ = ["FeatureScaling", "WindowModel", "interpolate_levels", "origins_to_learn", "sample_of"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+MAX_CHUNK = 2**25  # bytes of the windows of one chunk
+LONGEST_MEMORY = 4096  # rows before the origin that scale a series never seen in fit
+
+
+@dataclass(frozen=True)
+class FeatureScaling:
+    """Covariates less their mean over the training rows, divided by their standard deviation."""
+
+    center: Floats  # (n_features,)
+    scale: Floats  # (n_features,)
+
+    @classmethod
+    def fitted(cls, features: Floats) -> "FeatureScaling":
+        """Learn from the training rows; a constant covariate has scale 1."""
+        known = ~np.isnan(features)
+        count = np.maximum(known.sum(0), 1)
+        center = np.where(known, features, 0.0).sum(0) / count
+        scale = np.sqrt((np.where(known, features - center, 0.0) ** 2).sum(0) / count)
+        return cls(center, np.where(scale > 1e-12 * np.maximum(np.abs(center), 1e-300), scale, 1.0))
+
+    def apply(self, features: Floats) -> Floats:
+        """Give covariates in standard units, NaN where they are unknown."""
+        return (features - self.center) / self.scale
+
+
+@dataclass(frozen=True)
+class WindowModel:
+    """A trained network, the scaling of target and covariates, and the errors of validation.
+
+    ``levels`` and ``spread`` (horizon, n_levels) are quantiles of the errors of point forecasts in units of the window,
+    by step; a network with quantiles has levels only.
+    """
+
+    network: ForecastNetwork
+    scaling: TargetScaling
+    features: FeatureScaling
+    ids: tuple[Any, ...]
+    levels: Floats
+    spread: Floats | None = None
+    numbers: dict[Any, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", {label: i for i, label in enumerate(self.ids)})
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return self.network.typical_scale.device
+
+    def to_state(self) -> dict[str, Any]:
+        """Give everything learned as plain data and arrays."""
+        return {
+            "network": {name: tensor.cpu().numpy() for name, tensor in self.network.state_dict().items()},
+            "scaling": vars(self.scaling),
+            "features": vars(self.features),
+            "ids": self.ids,
+            "levels": self.levels,
+            "spread": self.spread,
+        }
+
+    @classmethod
+    def from_state(cls, network: ForecastNetwork, state: dict[str, Any]) -> "WindowModel":
+        """Put a state into a network of the same build."""
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in state["network"].items()})
+        return cls(
+            network.eval(),
+            TargetScaling(**state["scaling"]),
+            FeatureScaling(**state["features"]),
+            tuple(state["ids"]),
+            state["levels"],
+            state["spread"],
+        )
+
+    def forecast(self, panel: Panel, series: Integers, positions: Integers) -> Floats:
+        """Point forecasts, (n, horizon): the median of a network with quantiles."""
+        outputs, scaling, number = self._outputs(panel, series, positions, None)
+        if outputs.shape[2] > 1:
+            outputs = interpolate_levels(outputs, self.levels, np.array([0.5]))
+        return scaling.invert(outputs[..., 0], number)
+
+    def quantiles(self, panel: Panel, series: Integers, positions: Integers, wanted: list[float]) -> Floats:
+        """Quantiles, (n, horizon, n_wanted)."""
+        levels = np.asarray(wanted)
+        if self.spread is None:
+            outputs, scaling, number = self._outputs(panel, series, positions, None)
+            outputs = interpolate_levels(outputs, self.levels, levels)
+        else:
+            offsets = torch.from_numpy(interpolate_levels(self.spread, self.levels, levels)).to(self.device)
+            outputs, scaling, number = self._outputs(panel, series, positions, offsets)
+        return scaling.invert(outputs, number)
+
+    def _outputs(
+        self, panel: Panel, series: Integers, positions: Integers, offsets: torch.Tensor | None
+    ) -> tuple[Floats, TargetScaling, Integers]:
+        """Forecasts in standard units, plus offsets in units of the window: (n, horizon, n_outputs)."""
+        sample, scaling, number = self._sample(panel, series, positions)
+        chunk = max(MAX_CHUNK // (4 * sample.windows.data.shape[1] * (self.network.lookback + self.network.horizon)), 1)
+        limit = getattr(self.network.backbone, "batch_limit", None)
+        chunk = min(chunk, limit(self.network.embedding.n_past) if limit else chunk, 1024)
+        with torch.inference_mode():
+            parts = []
+            for batch in sample.batches(chunk):
+                past = self.network.normalise(batch)
+                outputs = self.network.shrunk(past)
+                parts.append(self.network.restore(outputs if offsets is None else outputs + offsets, past))
+            return torch.cat(parts).cpu().numpy(), scaling, number
+
+    def _sample(self, panel: Panel, series: Integers, positions: Integers) -> tuple[Sample, TargetScaling, Integers]:
+        """Windows before the origins, and the scaling with the number of each origin's series in it.
+
+        Runs of rows are cut from the panel: one for all origins of a series known from fit; a series that is not gets
+        one for each origin, scaled by what lies before that origin.
+        """
+        lookback, horizon = self.network.lookback, self.network.horizon
+        number = np.array([self.numbers.get(label, -1) for label in panel.ids], dtype=np.int64)[series]  # (n,)
+        scaling, is_new = self.scaling, number < 0
+        if is_new.any():
+            memory = panel.cut(series[is_new], np.maximum(positions[is_new] - LONGEST_MEMORY, 0), positions[is_new])
+            own = fit_scaling(scaling.kind, memory.values, memory.indptr)
+            number[is_new] = len(scaling.center) + np.arange(is_new.sum())
+            scaling = scaling.joined(own)
+        _, first, run = np.unique(number, return_index=True, return_inverse=True)
+        low = np.full(len(first), np.iinfo(np.int64).max)
+        high = np.zeros(len(first), np.int64)
+        np.minimum.at(low, run, positions - lookback)
+        np.maximum.at(high, run, positions + horizon)
+        cut = panel.cut(series[first], low, high)
+        sample_windows = make_windows(
+            scaling.apply(cut.values, np.repeat(number[first], high - low)),
+            self.features.apply(cut.features),
+            cut.indptr,
+            lookback=lookback,
+            horizon=horizon,
+            device=self.device,
+        )
+        return Sample(sample_windows, sample_windows.rows(run, positions - low[run])), scaling, number
+
+
+def origins_to_learn(
+    panel: Panel, ends: Integers, first: Integers, last: Integers, lookback: int, horizon: int
+) -> tuple[Integers, Integers]:
+    """Origins of the panel's series between `first` and `last` whose windows have something to learn before `ends`."""
+    observed = ~np.isnan(panel.values)
+    observed[_beyond(panel, ends)] = False
+    return window_positions(observed, panel.indptr, first, last, lookback=lookback, horizon=horizon)
+
+
+def sample_of(
+    panel: Panel,
+    ends: Integers,
+    scaling: TargetScaling,
+    features: FeatureScaling,
+    series: Integers,
+    positions: Integers,
+    *,
+    lookback: int,
+    horizon: int,
+    device: str | torch.device = "cpu",
+) -> Sample:
+    """Training windows of the panel; targets from `ends` on are masked."""
+    standard = scaling.apply(panel.values, panel.codes())
+    standard[_beyond(panel, ends)] = np.nan
+    windows = make_windows(
+        standard, features.apply(panel.features), panel.indptr, lookback=lookback, horizon=horizon, device=device
+    )
+    return Sample(windows, windows.rows(series, positions))
+
+
+def _beyond(panel: Panel, ends: Integers) -> NDArray[np.bool_]:
+    return np.arange(len(panel.values)) >= np.repeat(panel.indptr[:-1] + ends, panel.lengths)
+
+
+def interpolate_levels(values: Floats, levels: Floats, wanted: Floats) -> Floats:
+    """Quantiles at other levels, linear in the normal score of the level; beyond the outer ones the line goes on.
+
+    `values` is (..., n_levels), increasing, `levels` increasing in (0, 1); the result is (..., n_wanted).
+    Outside the known levels the tails are thus those of the normal distribution that passes through the outer two.
+    """
+    if len(levels) == 1:
+        return np.repeat(values, len(wanted), -1)
+    x, at = ndtri(levels), ndtri(wanted)
+    k = np.clip(np.searchsorted(x, at) - 1, 0, len(x) - 2)  # (n_wanted,)
+    share = (at - x[k]) / (x[k + 1] - x[k])
+    return values[..., k] + share * (values[..., k + 1] - values[..., k])

@@ -1,0 +1,201 @@
+"""Task: what a forecaster learns from, split in time; and the automatic choices, ranked by the ridge on the validation tail."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqcast.exceptions import ShortSeriesError
+from seqcast.models._calibration import fit_linear, set_typical_scale
+from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
+from seqcast.networks.forecast import ForecastNetwork
+from seqcast.networks.normalization import NORMALIZATIONS
+from seqcast.panel import Panel
+from seqcast.training import Sample
+from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed
+from seqcast.windows import tail_lengths
+
+__all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "split_in_time"]
+
+Integers = NDArray[np.int64]
+
+MAX_LOOKBACK = 512
+MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
+MAX_TAIL = 20_000  # validation windows of the chosen network
+WORTHWHILE = 0.99  # a choice away from the first of its kind has to lower the error to this share
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What can be chosen automatically and changes the ridge."""
+
+    target_transform: str
+    normalization: str
+    lookback: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where each series ends, and where its validation tail begins (at the end, if there is none)."""
+
+    panel: Panel
+    ends: Integers  # (n_series,): row after the last known value
+    cuts: Integers  # (n_series,): first row of the tail
+
+    def origins(self, lookback: int, horizon: int, *, part: str) -> tuple[Integers, Integers]:
+        """Series and positions of the windows of "train", "validation" or "everything"."""
+        if part == "validation":
+            complete = np.maximum(self.ends - horizon, np.minimum(self.cuts + 2, self.ends - 1))
+            last = np.where(self.cuts < self.ends, np.minimum(complete, self.ends - 1), -1)
+            return origins_to_learn(self.panel, self.ends, np.minimum(self.cuts, last + 1), last, lookback, horizon)
+        ends = self.cuts if part == "train" else self.ends
+        first = np.clip(np.minimum(lookback, ends // 2), 1, None)
+        return origins_to_learn(self.panel, ends, first, ends - 1, lookback, horizon)
+
+
+@dataclass(frozen=True)
+class Task:
+    """The windows of one choice; validation windows are later in time than those of train."""
+
+    scaling: TargetScaling
+    features: FeatureScaling
+    train: Sample
+    validation: Sample | None
+    everything: Sample
+    tail_series: Integers  # (n_validation,)
+    tail_times: Integers  # (n_validation,)
+
+
+def split_in_time(panel: Panel, horizon: int, fraction: float) -> Split:
+    """Keep the tail of every series for validation."""
+    known = ~np.isnan(panel.values)
+    steps = np.arange(len(panel.values)) - np.repeat(panel.indptr[:-1], panel.lengths)
+    ends = np.zeros(panel.n_series, np.int64)
+    np.maximum.at(ends, panel.codes()[known], steps[known] + 1)
+    n_known = known.sum()
+    if n_known < 2:
+        raise ShortSeriesError(
+            f"The target has {n_known} known value(s) (n_samples={n_known}); two are needed to learn from. Give a longer history."
+        )
+    return Split(panel, ends, ends - (tail_lengths(ends, horizon, fraction) if fraction > 0 else 0))
+
+
+def make_task(
+    split: Split, choice: Choice, horizon: int, device: torch.device | str = "cpu", model: WindowModel | None = None
+) -> Task:
+    """Lay out the windows of train, of the validation tail, and of both together; in the units of `model` if it is given."""
+    panel = split.panel
+    lookback = choice.lookback
+    scaling = model.scaling if model else fit_scaling(choice.target_transform, panel.values, panel.indptr)
+    features = model.features if model else FeatureScaling.fitted(panel.features)
+    layout: dict[str, Any] = {"lookback": lookback, "horizon": horizon, "device": device}
+    everything = sample_of(
+        panel, split.ends, scaling, features, *split.origins(lookback, horizon, part="everything"), **layout
+    )
+    train_origins = split.origins(lookback, horizon, part="train")
+    series, positions = split.origins(lookback, horizon, part="validation")
+    if not len(everything.rows):
+        raise ShortSeriesError("No known value has a known value among the steps before it. Raise lookback, or fill gaps.")
+    if not len(positions) or not len(train_origins[0]):
+        return Task(scaling, features, everything, None, everything, series, positions)
+    train = sample_of(panel, split.cuts, scaling, features, *train_origins, **layout)
+    thin = np.unique(np.linspace(0, len(positions) - 1, MAX_TAIL).astype(np.int64))
+    series, positions = series[thin], positions[thin]
+    validation = Sample(everything.windows, everything.windows.rows(series, positions))
+    return Task(scaling, features, train, validation, everything, series, panel.first[series] + positions)
+
+
+def choose(
+    split: Split, past_only: tuple[bool, ...], *, horizon: int, season_length: int, wanted: dict[str, Any]
+) -> tuple[Choice, list[dict[str, Any]]]:
+    """Choose what is "auto" by the mean absolute error of the ridge on the validation tail, each series in its own unit.
+
+    First transform and normalisation together, at a medium lookback; then the lookback. All candidates forecast the same
+    steps, and see what lies before these only.
+
+    Returns
+    -------
+    choice : Choice
+    scores : list of dict
+        Every candidate that was tried, with its error; empty if there was nothing to choose or to compare.
+    """
+    transforms, normalizations, lookbacks = _candidates(split, horizon, season_length, wanted)
+    scores: list[dict[str, Any]] = []
+    middle = lookbacks[(len(lookbacks) - 1) // 2]
+    origins = split.origins(max(lookbacks), horizon, part="validation")
+    n_train = len(split.origins(min(lookbacks), horizon, part="train")[0])
+    if len(transforms) * len(normalizations) * len(lookbacks) == 1 or not len(origins[0]) or not n_train:
+        return Choice(transforms[0], normalizations[0], middle), scores
+
+    def best(choices: Sequence[Choice]) -> Choice:
+        known = {Choice(*list(s.values())[:3]): s["error"] for s in scores}
+        for choice in choices:
+            if choice not in known:
+                known[choice] = _ridge_error(split, choice, past_only, horizon, origins)
+                scores.append({**asdict(choice), "error": known[choice]})
+        found = min(choices, key=known.__getitem__)
+        return found if known[found] < WORTHWHILE * known[choices[0]] else choices[0]
+
+    first = best([Choice(t, n, middle) for t, n in product(transforms, normalizations)])
+    others = [lookback for lookback in lookbacks if lookback != middle]
+    return best([Choice(first.target_transform, first.normalization, n) for n in (middle, *others)]), scores
+
+
+def _candidates(
+    split: Split, horizon: int, season_length: int, wanted: dict[str, Any]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
+    log_or_asinh = "log" if log_is_allowed(split.panel.values) else "asinh"
+    transforms = ("none", log_or_asinh) if wanted["target_transform"] == "auto" else (wanted["target_transform"],)
+    normalizations = NORMALIZATIONS if wanted["normalization"] == "auto" else (wanted["normalization"],)
+    if wanted["lookback"] != "auto":
+        return transforms, normalizations, (int(wanted["lookback"]),)
+    return transforms, normalizations, _lookbacks(int(np.median(split.cuts)), horizon, season_length)
+
+
+def _lookbacks(n_rows: int, horizon: int, season_length: int) -> tuple[int, ...]:
+    """A few lengths in whole seasons, up to a third of the training rows (at least one, shorter if it must be)."""
+    season = season_length if 1 < season_length <= MAX_LOOKBACK else 8
+    longest = min(MAX_LOOKBACK, n_rows // 3)
+    lengths = [k * season for k in (1, 2, 3, 4, 7, 14, 21) if k * season <= longest]
+    lengths = [n for n in lengths if n >= min(horizon, lengths[-1] // 2, 96)][-5:]
+    if MAX_LOOKBACK < season_length <= n_rows // 4:
+        lengths.append(season_length)
+    return tuple(lengths) or (max(min(season, n_rows // 2), 1),)
+
+
+def patch_length_for(lookback: int, season_length: int) -> int:
+    """The largest part of a season up to 24 steps that leaves four patches or more."""
+    longest = max(min(24, lookback // 4), 1)
+    season = season_length if season_length > 3 else 8
+    return max(k for k in range(1, longest + 1) if season % k == 0)
+
+
+def _ridge_error(
+    split: Split, choice: Choice, past_only: tuple[bool, ...], horizon: int, origins: tuple[Integers, Integers]
+) -> float:
+    panel = split.panel
+    before = np.arange(len(panel.values)) < np.repeat(panel.indptr[:-1] + split.cuts, panel.lengths)
+    values = np.where(before, panel.values, np.nan)
+    scaling = fit_scaling(choice.target_transform, values, panel.indptr)
+    features = FeatureScaling.fitted(panel.features[before])
+    layout: dict[str, Any] = {"lookback": choice.lookback, "horizon": horizon}
+    learnt = split.origins(choice.lookback, horizon, part="train")
+    train = sample_of(panel, split.cuts, scaling, features, *learnt, **layout)
+    thin = np.unique(np.linspace(0, len(origins[0]) - 1, MAX_VALIDATION).astype(np.int64))
+    series, positions = origins[0][thin], origins[1][thin]
+    tail = sample_of(panel, split.ends, scaling, features, series, positions, **layout)
+    network = ForecastNetwork(
+        lookback=choice.lookback, horizon=horizon, past_only=past_only, normalization=choice.normalization
+    )
+    set_typical_scale(network, train)
+    fit_linear(network, train, tail, max_windows=MAX_TRAIN)
+    forecast = WindowModel(network, scaling, features, panel.ids, np.array([0.5])).forecast(panel, series, positions)
+    ahead = positions[:, None] + np.arange(horizon)
+    rows = panel.indptr[series, None] + np.minimum(ahead, panel.lengths[series, None] - 1)
+    actual = np.where(ahead < split.ends[series, None], panel.values[rows], np.nan)
+    unit = fit_scaling("none", values, panel.indptr).scale[series, None]
+    return float(np.nanmean(np.abs(actual - forecast) / unit))

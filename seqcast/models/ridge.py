@@ -1,0 +1,45 @@
+"""RidgeForecaster: the linear skip of the networks, alone."""
+
+import torch
+
+from seqcast._parameters import parameters
+from seqcast.models._calibration import LEVELS, fit_linear, residual_spread, set_typical_scale
+from seqcast.models._model import WindowModel
+from seqcast.models._network import WindowForecaster
+from seqcast.models._task import Task
+
+__all__ = ["RidgeForecaster"]
+
+
+@parameters
+class RidgeForecaster(WindowForecaster):
+    """Forecast by ridge regression of the whole horizon on the window and the covariates, one for all series.
+
+    Attributes
+    ----------
+    penalty_ : float
+        In units of the mean diagonal of the Gram matrix; infinity is the last value or the mean of the window.
+    lookback_, normalization_, target_transform_
+        As given or chosen; `choices_` holds the errors by which they were.
+
+    Notes
+    -----
+    ``B = argmin |Y - Z B|^2 + penalty |B|^2`` over all windows, each in units of its own past.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> y = 10 + np.sin(2 * np.pi * np.arange(120) / 12)
+    >>> model = RidgeForecaster(horizon=3, season_length=12).fit(y)
+    >>> model.forecast().round(2).tolist()
+    [10.0, 10.5, 10.87]
+    """
+
+    def _learn(self, task: Task, device: torch.device) -> WindowModel:
+        network = self._build().to(device)
+        set_typical_scale(network, task.train)
+        self.penalty_ = fit_linear(network, task.train, task.validation)
+        spread = residual_spread(network, task.validation or task.train)
+        if self.refit_tail and task.validation:
+            fit_linear(network, task.everything, None, penalty=self.penalty_)
+        return WindowModel(network, task.scaling, task.features, self.panel_.ids, LEVELS, spread)
