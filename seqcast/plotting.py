@@ -1,0 +1,355 @@
+"""Pictures of forecasts, backtests, leaderboards and training; each draws on one matplotlib Axes and returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from seqcast.evaluation.pipelines import final_forecaster
+from seqcast.evaluation.result import BacktestResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_backtest", "plot_forecast", "plot_leaderboard", "plot_training"]
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart; the truth is dark grey.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F3C8D")
+_TRUTH, _SOFT, _FAINT = "#333333", "#9A9A9A", "#C8C8C8"
+
+
+def plot_forecast(
+    history: Any,
+    forecast: Any,
+    *,
+    actual: Any = None,
+    series: Hashable | None = None,
+    n_history: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a forecast, with its intervals as bands, behind the recent history.
+
+    Parameters
+    ----------
+    history : Series or DataFrame
+        Series, wide frame or (series, time) panel.
+    forecast : Series or DataFrame
+        As `forecast` of a forecaster gives it: points, quantiles, or the columns lower, forecast, upper.
+    actual : Series or DataFrame, optional
+        What came true, of the same kind as `history`.
+    series : hashable, optional
+        Which of several series to draw; by default the first of the forecast.
+    n_history : int, optional
+        Steps of history to show; by default four times those of the forecast.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> days = pd.date_range("2024-01-01", periods=5)
+    >>> y = pd.Series([1.0, 2.0, 1.0, 2.0, 1.0], index=days)
+    >>> plot_forecast(y[:3], y[3:]).get_legend_handles_labels()[1]
+    ['history', 'forecast']
+    """
+    ax = ax if ax is not None else _new_axes()
+    label = series if series is not None else _first_label(forecast)
+    forecast = _one_series(forecast, label)
+    past = _as_line(_one_series(history, label))
+    past = past.iloc[-(n_history or max(4 * len(forecast), 20)) :]
+    ax.plot(_times(past.index), past, color=_TRUTH, lw=1.3, label="history", **_dots(past))
+    _draw_bands(ax, forecast, _COLORS[0])
+    line = _central(forecast)
+    ax.plot(_times(line.index), line, color=_COLORS[0], lw=1.8, label="forecast", **_dots(line))
+    if actual is not None:
+        truth = _as_line(_one_series(actual, label)).reindex(forecast.index)
+        ax.plot(_times(truth.index), truth, color=_TRUTH, lw=1.3, ls=(0, (2, 1.2)), label="actual", **_dots(truth))
+    ax.axvline(_times(past.index)[-1], color=_SOFT, lw=0.8, zorder=0)
+    _finish_time_axes(ax, past.index, label)
+    return ax
+
+
+def plot_backtest(
+    result: BacktestResult,
+    *,
+    series: Hashable | None = None,
+    models: Sequence[Hashable] | None = None,
+    n_origins: int = 8,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the forecasts of a backtest over the truth.
+
+    Parameters
+    ----------
+    result : BacktestResult
+        From `backtest`.
+    series : hashable, optional
+        Which of several series to draw; by default the first.
+    models : sequence, optional
+        Names of the models to draw; by default all. The outer quantiles are drawn as bands if there is one model.
+    n_origins : int, default=8
+        Latest origins to show, at most. Of overlapping ones, those are left out that would hide each other.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If `series` or a name in `models` is not in the result.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.dummy import DummyRegressor
+    >>> from seqcast.evaluation import RollingOriginSplit, backtest
+    >>> y = pd.Series([1.0, 3.0, 1.0, 3.0, 2.0], index=pd.date_range("2024-01-01", periods=5), name="a")
+    >>> result = backtest({"mean": DummyRegressor()}, y, y.to_frame("x"), cv=RollingOriginSplit(1, n_origins=2))
+    >>> plot_backtest(result).get_legend_handles_labels()[1]
+    ['actual', 'mean']
+    """
+    ax = ax if ax is not None else _new_axes()
+    labels = result.forecasts["series"].cat.categories
+    label = series if series is not None else labels[0]
+    names = result.models if models is None else list(models)
+    unknown = [name for name in (*names, label) if name not in result.models and name not in labels]
+    if unknown:
+        raise ValueError(f"{unknown} not in the result: it has models {result.models} and series {list(labels)}.")
+    rows = _apart(result.forecasts[result.forecasts["series"] == label], n_origins)
+    truth = _past_of(result, list(labels).index(label), rows)
+    ax.plot(_times(truth.index), truth, color=_TRUTH, lw=1.3, label="actual")
+    for i, name in enumerate(names):
+        color, dashes = _COLORS[i % len(_COLORS)], "-" if i < len(_COLORS) else "--"
+        for k, (_, block) in enumerate(rows[rows["model"] == name].groupby("origin")):
+            times = _times(pd.Index(block["time"]))
+            ax.plot(
+                times, block["forecast"], color=color, ls=dashes, lw=1.6, label="_" if k else str(name), **_dots(block)
+            )
+            if len(names) == 1 and len(result.quantiles) > 1:
+                _draw_bands(ax, block.set_index("time")[result.quantiles], color, named=k == 0)
+    for origin in _times(pd.Index(rows["origin"].unique())):
+        ax.axvline(origin, color=_SOFT, lw=0.5, alpha=0.6, zorder=0)
+    _finish_time_axes(ax, truth.index, label)
+    return ax
+
+
+def plot_leaderboard(board: pd.DataFrame, *, metric: str = "MASE", ax: Axes | None = None) -> Axes:
+    """Draw one measure of a leaderboard as bars, the best model on top.
+
+    Parameters
+    ----------
+    board : DataFrame
+        From `leaderboard`.
+    metric : str, default="MASE"
+        Column to draw.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If the board has no such column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ax = plot_leaderboard(pd.DataFrame({"MASE": [1.2, 0.8]}, index=["naive", "lstm"]))
+    >>> [text.get_text() for text in ax.get_yticklabels()]
+    ['lstm', 'naive']
+    """
+    if metric not in board:
+        raise ValueError(f"metric={metric!r} is no column of the board: {list(board.columns)}.")
+    values = board[metric].sort_values(ascending=metric != "skill", na_position="last")
+    ax = ax if ax is not None else _new_axes(height=0.8 + 0.36 * len(values))
+    shades = [_COLORS[0]] + [_FAINT] * (len(values) - 1)
+    bars = ax.barh(range(len(values)), values.fillna(0.0), color=shades, height=0.62)
+    ax.bar_label(bars, [f"{value:.3g}" for value in values], padding=4, color=_TRUTH)
+    ax.set_yticks(range(len(values)), values.index.astype(str))
+    ax.invert_yaxis()
+    ax.margins(x=0.12)
+    if metric in ("MASE", "RMSSE") and values.max() > 0.9:
+        ax.axvline(1.0, color=_TRUTH, lw=0.8, ls=(0, (4, 3)), zorder=0)
+    ax.set_xlabel(f"{metric} ({'higher' if metric == 'skill' else 'lower'} is better)")
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def plot_training(forecaster: Any, *, ax: Axes | None = None) -> Axes:
+    """Draw the losses of a fitted network over its training steps.
+
+    Parameters
+    ----------
+    forecaster : estimator
+        A fitted network, or a Pipeline or search that ends in one.
+    ax : Axes, optional
+        Where to draw; by default a new figure.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError
+        If the forecaster keeps no history of training.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> losses = {"step": [50, 100], "train_loss": [0.9, 0.5], "validation_loss": [1.0, 0.7]}
+    >>> plot_training(SimpleNamespace(history_=losses)).get_legend_handles_labels()[1]
+    ['train', 'validation', 'best, step 100']
+    """
+    forecaster = final_forecaster(forecaster)[1] or forecaster
+    if not hasattr(forecaster, "history_"):
+        raise TypeError(f"{type(forecaster).__name__} has no history_: fit it first, or give one of the networks.")
+    history = pd.DataFrame(forecaster.history_).set_index("step")
+    ax = ax if ax is not None else _new_axes()
+    for column, color in {"train_loss": _SOFT, "validation_loss": _COLORS[0]}.items():
+        if column in history and history[column].notna().any():
+            ax.plot(history.index, history[column], color=color, lw=1.8, label=column.replace("_loss", ""))
+    if "validation_loss" in history and history["validation_loss"].notna().any():
+        best = history["validation_loss"].idxmin()
+        ax.plot(best, history["validation_loss"][best], "o", color=_COLORS[1], label=f"best, step {best}")
+    ax.set(xlabel="step", ylabel="loss")
+    _finish(ax)
+    return ax
+
+
+def _new_axes(height: float = 3.6) -> Axes:
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(8.0, height), layout="constrained")[1]
+
+
+def _finish(ax: Axes) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(axis="y", color="#E6E6E6", lw=0.8)
+    ax.set_axisbelow(True)
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, frameon=False, borderaxespad=0.2, handlelength=1.6)
+
+
+def _finish_time_axes(ax: Axes, index: pd.Index, label: Hashable | None) -> None:
+    if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        locator = AutoDateLocator()
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.margins(x=0.01)
+    _finish(ax)
+    ax.set_ylabel("" if label is None else str(label))
+
+
+def _draw_bands(ax: Axes, forecast: Any, color: str, *, named: bool = True) -> None:
+    """Shade each pair of quantiles that lie on both sides of the middle, outer ones first."""
+    pairs = _pairs(forecast)
+    for k, (low, high, name) in enumerate(pairs):
+        ax.fill_between(
+            _times(forecast.index),
+            forecast[low],
+            forecast[high],
+            color=color,
+            alpha=0.16 + 0.14 * k / max(len(pairs) - 1, 1),
+            lw=0,
+            label=name if named else "_",
+        )
+
+
+def _pairs(forecast: Any) -> list[tuple[Hashable, Hashable, str]]:
+    if not isinstance(forecast, pd.DataFrame):
+        return []
+    if {"lower", "upper"} <= set(forecast.columns):
+        return [("lower", "upper", "interval")]
+    levels = sorted(forecast.columns)
+    pairs = [(levels[k], levels[-1 - k]) for k in range(len(levels) // 2)]
+    return [(low, high, f"{100 * (high - low):.4g} % interval") for low, high in pairs]
+
+
+def _central(forecast: Any) -> pd.Series:
+    """The line to draw: the points, the column forecast, or the quantile nearest to the median."""
+    if not isinstance(forecast, pd.DataFrame):
+        return forecast
+    if "forecast" in forecast:
+        return forecast["forecast"]
+    return forecast[min(forecast.columns, key=lambda level: abs(level - 0.5))]
+
+
+def _first_label(forecast: Any) -> Hashable | None:
+    """Label of the first series of a forecast, None if it is the only one."""
+    if isinstance(forecast.index, pd.MultiIndex):
+        return forecast.index.get_level_values(0)[0]
+    if isinstance(forecast, pd.DataFrame) and not _is_spread(forecast.columns):
+        return forecast.columns.get_level_values(0)[0]
+    return getattr(forecast, "name", None)
+
+
+def _is_spread(columns: pd.Index) -> bool:
+    """Whether columns are quantiles or an interval, rather than series."""
+    if {"lower", "upper"} <= set(columns):
+        return True
+    return pd.api.types.is_float_dtype(columns.dtype) and columns.min() > 0 and columns.max() < 1
+
+
+def _one_series(data: Any, label: Hashable | None) -> Any:
+    """The Series, quantiles or interval of one series."""
+    is_panel = isinstance(data.index, pd.MultiIndex)
+    if not is_panel and (not isinstance(data, pd.DataFrame) or _is_spread(data.columns)):
+        return data
+    labels = (data.index if is_panel else data.columns).get_level_values(0)
+    if label not in labels:
+        raise ValueError(f"series={label!r} is not among {labels.unique().tolist()[:5]}.")
+    return data.xs(label, level=0) if is_panel else data[label]
+
+
+def _as_line(data: Any) -> pd.Series:
+    return data.iloc[:, 0] if isinstance(data, pd.DataFrame) else data
+
+
+def _times(index: pd.Index) -> Any:
+    """What matplotlib can place: times without periods and zones, as the clock shows them."""
+    if isinstance(index, pd.PeriodIndex):
+        index = index.to_timestamp()
+    if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
+        index = index.tz_localize(None)
+    return index.to_numpy()
+
+
+def _dots(line: Any) -> dict[str, Any]:
+    """A marker where a line of one point would be invisible."""
+    return {"marker": "o", "ms": 4} if len(line) == 1 else {}
+
+
+def _apart(rows: pd.DataFrame, n_origins: int) -> pd.DataFrame:
+    """The rows of the latest origins whose forecasts do not overlap."""
+    spans = rows.groupby("origin")["time"].agg(["min", "max"])
+    kept: list[Any] = []
+    for origin in spans.index[::-1]:
+        if len(kept) < n_origins and (not kept or spans["max"][origin] < spans["min"][kept[-1]]):
+            kept.append(origin)
+    return rows[rows["origin"].isin(kept)]
+
+
+def _past_of(result: BacktestResult, number: int, rows: pd.DataFrame) -> pd.Series:
+    """The truth from a while before the first origin shown to the last time forecast."""
+    history = result.history
+    values = history.values[history.series(number)]
+    positions = np.arange(len(values)) + history.first[number]
+    first, last = history.axis.positions(pd.Index([rows["origin"].min(), rows["time"].max()]))
+    shown = (positions > first - (last - first) // 4) & (positions <= last)
+    return pd.Series(values[shown], index=history.axis.index(positions[shown]))
