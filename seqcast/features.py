@@ -71,7 +71,7 @@ class CalendarFeatures(RowFeatures):
     "auto" goes by the median step of the training times: up to 1 minute minute, up to 12 hours hour, up to 3 days
     day_of_week, days also day_of_month, up to 16 days day_of_year, longer steps month, from a year up none. Where
     the index has no calendar (arrays, integers) "auto" adds nothing; a feature asked for by name raises.
-    With fewer training rows than a whole cycle the network has to extrapolate it: name the features then.
+    A cycle that is longer than the history has to be extrapolated: leave it out by naming the others.
 
     Examples
     --------
@@ -253,11 +253,14 @@ class PastFeatures(TimedFeatures):
             return X[:, self.columns_]
         return X.iloc[:, self.columns_].to_numpy(np.float64, na_value=np.nan)
 
-    def _known_rows(self, X: Rows) -> tuple[Integers, Integers, Floats, Integers]:
-        """Series, steps and values of the remembered and the given rows in order, and the place of each given row."""
+    def _known_rows(self, X: Rows, reach: int) -> tuple[Integers, Integers, Floats, Integers]:
+        """Series, steps and values of all rows within reach, in order, and the place of each given row among them."""
         known, old_steps, old_values = self.rows_
+        new_steps = self._steps(X)
+        near = (old_steps >= new_steps.min() - reach) & (old_steps <= new_steps.max())
+        known, old_steps, old_values = known[near], old_steps[near], old_values[near]
         codes, _ = pd.factorize(known.append(series_of(X)))
-        steps = np.concatenate([old_steps, self._steps(X)])
+        steps = np.concatenate([old_steps, new_steps])
         order = np.lexsort((steps, codes))
         codes, steps = codes[order], steps[order]
         is_last = np.append((np.diff(codes) != 0) | (np.diff(steps) != 0), True)  # given rows replace remembered ones
@@ -298,8 +301,8 @@ class LagFeatures(PastFeatures):
         return [f"{names[i]}_lag_{lag}" for lag in self.lags for i in self.columns_]
 
     def _new_values(self, X: Rows) -> Floats:
-        codes, steps, values, place = self._known_rows(X)
         longest = max(self.lags, default=0)
+        codes, steps, values, place = self._known_rows(X, longest)
         since = steps - steps.min() + longest
         keys = codes * (since.max() + 1) + since  # in order; no lag reaches into another series
         blocks = [np.empty((len(X), 0))]
@@ -347,7 +350,7 @@ class RollingFeatures(PastFeatures):
         ]
 
     def _new_values(self, X: Rows) -> Floats:
-        codes, steps, values, place = self._known_rows(X)
+        codes, steps, values, place = self._known_rows(X, max(self.windows, default=0))
         clock = pd.DatetimeIndex(steps.astype("datetime64[s]"))  # a step a second: pandas' windows in time skip gaps
         series = pd.DataFrame(values, index=clock).groupby(codes)
         blocks = [np.empty((len(X), 0))]

@@ -74,6 +74,18 @@ def test_a_tolerance_reaches_over_the_ends_of_days_and_months(freq):
     assert got.index.equals(grid)
 
 
+def test_the_nearest_month_end_may_lie_before_the_first_reading():
+    reading = pd.Series([1.0], index=pd.to_datetime(["2024-02-01 00:30"]))
+    assert regularize(reading, "ME", tolerance="25h").index[0] == pd.Timestamp("2024-01-31")
+    assert regularize(reading, "ME").index[0] == pd.Timestamp("2024-02-29")
+
+
+def test_of_readings_at_one_time_the_last_given_is_the_last():
+    readings = pd.Series(np.arange(1000.0), index=pd.to_datetime(["2024-01-01 02:00", "2024-01-01 01:00"] * 500))
+    assert regularize(readings, "h", how="last").tolist() == [999, 998]
+    assert regularize(readings, "h", how="first").tolist() == [1, 0]
+
+
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 @pytest.mark.parametrize("tolerance", [None, "1h"])
 def test_unit_zone_and_name_of_the_index_are_kept(unit, tolerance):
