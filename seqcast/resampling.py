@@ -72,8 +72,9 @@ def regularize(
     near, place = frame[place >= 0], place[place >= 0]
     is_panel = isinstance(frame.index, pd.MultiIndex)
     codes, ids = pd.factorize(near.index.get_level_values(0) if is_panel else np.zeros(len(near)), sort=True)
-    steps = pd.Series(place).groupby(codes).agg(["min", "max"])
-    rows = np.concatenate([i * len(grid) + np.arange(low, high + 1) for i, (low, high) in enumerate(steps.to_numpy())])
+    ends = pd.Series(place).groupby(codes).agg(["min", "max"]).to_numpy()  # (n_series, 2)
+    # a row is known by the number series * len(grid) + step
+    rows = np.concatenate([i * len(grid) + np.arange(low, high + 1) for i, (low, high) in enumerate(ends)])
     grouped = near.groupby(codes * len(grid) + place)
     result = (grouped.sum(min_count=1) if how == "sum" else getattr(grouped, how)()).reindex(rows)
     times = pd.DatetimeIndex(grid[rows % len(grid)], freq=None if is_panel else grid.freq)
