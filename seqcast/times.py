@@ -15,7 +15,7 @@ from seqcast.exceptions import FrequencyError, IrregularTimesError
 
 __all__ = ["TimeAxis", "has_times", "season_length_of"]
 
-_CALENDAR = ("B", "MS", "ME", "QS", "QS-FEB", "QS-MAR", "QE-JAN", "QE-FEB", "QE", "BMS", "BME", "YS", "YE")
+_CALENDAR = ("YS", "YE", "QS", "QS-FEB", "QS-MAR", "QE-JAN", "QE-FEB", "QE", "MS", "ME", "BMS", "BME", "B")
 _PER_DAY_OR_NEXT = {"D": 7, "B": 5, "W": 52, "M": 12, "ME": 12, "MS": 12, "BME": 12, "BMS": 12}
 _MOST_GAPS = 0.5  # share of grid steps without a time above which no frequency is inferred
 _DAY = pd.Timedelta(days=1)
@@ -292,7 +292,8 @@ def _infer_offset(times: pd.DatetimeIndex) -> BaseOffset:
     fixed = _even_offset(times)
     calendar = [to_offset(name) for name in _CALENDAR] if times[1] - times[0] >= _DAY else []
     order = [fixed, *calendar] if pd.Timedelta(7, "D") >= _span(fixed) else [*calendar, fixed]
-    fewest, best = min(((n, k) for k, offset in enumerate(order) if (n := _steps(times, offset)) is not None))
+    counted = [found for offset in order if (found := _counted(times, offset)) is not None]
+    fewest, best = min(counted, key=lambda found: found[0])
     if len(times) < (1 - _MOST_GAPS) * fewest:
         usual = times.to_series().diff().mode()[0]
         off = times[1:][(times[1:] - times[0]) % usual != pd.Timedelta(0)]
@@ -303,10 +304,9 @@ def _infer_offset(times: pd.DatetimeIndex) -> BaseOffset:
                 "Put the readings on a grid with seqcast.regularize(frame, freq), or give freq=."
             )
         raise FrequencyError(
-            f"The times hold only {len(times)} of {fewest} steps of {order[best].freqstr!r}. Give freq= if "
-            "that is right."
+            f"The times hold only {len(times)} of {fewest} steps of {best.freqstr!r}. Give freq= if that is right."
         )
-    return order[best]
+    return best
 
 
 def _even_offset(times: pd.DatetimeIndex) -> BaseOffset:
@@ -327,11 +327,13 @@ def _span(offset: BaseOffset) -> pd.Timedelta:
     )
 
 
-def _steps(times: pd.DatetimeIndex, offset: BaseOffset) -> int | None:
-    """Number of grid steps from the first to the last time, or None where a time is off the grid."""
+def _counted(times: pd.DatetimeIndex, offset: BaseOffset) -> tuple[int, BaseOffset] | None:
+    """Grid steps from the first to the last time by the longest multiple of an offset that holds them all."""
     if isinstance(offset, Tick):
-        return int((times[-1] - times[0]) // pd.Timedelta(offset)) + 1
+        return int((times[-1] - times[0]) // pd.Timedelta(offset)) + 1, offset
     try:
-        return int(TimeAxis("datetime", times[0], offset).positions(times)[-1]) + 1
+        steps = TimeAxis("datetime", times[0], offset).positions(times)
     except IrregularTimesError:
         return None
+    multiple = max(int(np.gcd.reduce(steps)), 1)
+    return int(steps[-1]) // multiple + 1, multiple * offset

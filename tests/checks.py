@@ -167,9 +167,8 @@ def check_lost_times_raise(forecaster):
         forecaster.fit(X[:N].to_numpy(), y)
     forecaster.fit(X[:N], y)
     for lost in (X.to_numpy(), X.reset_index(drop=True)):
-        with pytest.raises(MissingTimesError), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            forecaster.predict(lost)
+        with pytest.raises(MissingTimesError):
+            quietly(forecaster.predict, lost)
 
 
 def check_rows_without_times_follow_the_training_rows(forecaster):
@@ -441,7 +440,7 @@ def check_history_takes_its_covariates_from_X(forecaster):
     X, y = with_covariate()
     forecaster.fit(X[:N], y)
     assert_series_equal(forecaster.forecast(X=X, history=y), forecaster.forecast(X=X), rtol=1e-5)
-    assert forecaster.forecast(X=X, history=y.iloc[:50]).index[0] == y.index[50]
+    assert forecaster.forecast(H, X, history=y.iloc[:50]).index[0] == y.index[50]
 
 
 def check_quantiles_are_named_and_do_not_cross(forecaster):

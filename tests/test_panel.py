@@ -1,0 +1,84 @@
+"""The panel: rows on the grid, cut, extended and merged; and the frames that go with it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from pandas.testing import assert_series_equal
+
+from seqcast import from_long, future_rows, to_long
+from seqcast.panel import Panel
+from seqcast.times import TimeAxis
+
+NAN = np.nan
+
+
+def _panel() -> Panel:
+    codes, steps = np.array([0, 0, 1, 0]), np.array([2, 3, 0, 5])
+    axis = TimeAxis.infer(pd.date_range("2020", periods=3, freq="D"))
+    return Panel.from_rows(
+        codes, steps, np.array([1.0, 2.0, 9.0, 4.0]), np.arange(4.0)[:, None], ids=("a", "b"), axis=axis
+    )
+
+
+def test_rows_lie_on_the_grid_with_gaps_masked():
+    panel = _panel()
+    assert_array_equal(panel.values, [1, 2, NAN, 4, 9])
+    assert_array_equal(panel.present, [True, True, False, True, True])
+    assert_array_equal(panel.indptr, [0, 4, 5])
+    assert_array_equal(panel.features[:, 0], [0, 1, NAN, 3, 2])
+    assert panel.ends.tolist() == [6, 1]
+    assert panel.steps().tolist() == [2, 3, 4, 5, 0]
+
+
+def test_cut_masks_what_lies_beyond_a_series():
+    cut = _panel().cut(np.array([1, 0]), np.array([-1, 2]), np.array([2, 6]))
+    assert_array_equal(cut.values, [NAN, 9, NAN, NAN, 4, NAN, NAN])
+    assert cut.first.tolist() == [-1, 4]
+    assert cut.ids == ("b", "a")
+
+
+def test_extended_appends_masked_rows_with_their_covariates():
+    longer = _panel().extended(np.array([1]), np.array([2]), np.array([[7.0]]))
+    assert_array_equal(longer.values, [1, 2, NAN, 4, 9, NAN, NAN])
+    assert_array_equal(longer.features[-2:, 0], [NAN, 7])
+    assert_array_equal(longer.present[-2:], [False, False])
+
+
+def test_merged_keeps_what_is_known_unless_the_new_row_knows():
+    panel = _panel()
+    new = Panel.from_rows(
+        np.array([0, 0, 0]),
+        np.array([3, 4, 6]),
+        np.array([NAN, 3.0, 5.0]),
+        np.zeros((3, 1)),
+        ids=("a",),
+        axis=panel.axis,
+    )
+    merged = panel.merged(new, np.array([0]))
+    assert_array_equal(merged.values, [1, 2, 3, 4, 5, 9])
+
+
+def test_future_rows_start_after_each_series_end():
+    times = pd.date_range("2020-01-31", periods=3, freq="ME")
+    y = pd.concat({"a": pd.Series(1.0, times), "b": pd.Series(2.0, times[:2])}, names=["id", "month"])
+    rows = future_rows(y, 1)
+    assert rows.index.tolist() == [("a", pd.Timestamp("2020-04-30")), ("b", pd.Timestamp("2020-03-31"))]
+    assert rows.index.names == ["id", "month"]
+    assert future_rows(pd.Series([1.0, 2.0]), 2).index.tolist() == [2, 3]
+    for bad in (0, 2.5):
+        with pytest.raises(ValueError, match="horizon"):
+            future_rows(y, bad)
+
+
+def test_long_frames_go_both_ways():
+    times = pd.date_range("2020-01-01", periods=2, freq="D")
+    wide = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, NAN]}, index=times)
+    long = to_long(wide)
+    assert long.columns.tolist() == ["unique_id", "ds", "y"]
+    X, y = from_long(long.sample(frac=1, random_state=0).assign(promotion=1))
+    assert X.columns.tolist() == ["promotion"]
+    assert_series_equal(to_long(y)["y"], long["y"])
+    assert_series_equal(y.loc["b"], wide["b"], check_names=False, check_freq=False)
+    with pytest.raises(ValueError, match="target="):
+        from_long(long, target="value")
