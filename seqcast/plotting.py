@@ -119,24 +119,19 @@ def plot_backtest(
     ['actual', 'mean']
     """
     ax = ax if ax is not None else _new_axes()
-    labels = result.forecasts["series"].cat.categories
+    labels, names = (
+        result.forecasts["series"].cat.categories.tolist(),
+        result.models if models is None else list(models),
+    )
     label = series if series is not None else labels[0]
-    names = result.models if models is None else list(models)
-    unknown = [name for name in (*names, label) if name not in result.models and name not in labels]
-    if unknown:
-        raise ValueError(f"{unknown} not in the result: it has models {result.models} and series {list(labels)}.")
+    if label not in labels or not set(names) <= set(result.models):
+        raise ValueError(f"{label!r} or {names} not in the result: it has series {labels} and models {result.models}.")
     rows = _apart(result.forecasts[result.forecasts["series"] == label], n_origins)
-    truth = _past_of(result, list(labels).index(label), rows)
+    truth = _past_of(result, labels.index(label), rows)
     ax.plot(_times(truth.index), truth, color=_TRUTH, lw=1.3, label="actual")
-    for i, name in enumerate(names):
-        color, dashes = _COLORS[i % len(_COLORS)], "-" if i < len(_COLORS) else "--"
-        for k, (_, block) in enumerate(rows[rows["model"] == name].groupby("origin")):
-            times = _times(pd.Index(block["time"]))
-            ax.plot(
-                times, block["forecast"], color=color, ls=dashes, lw=1.6, label="_" if k else str(name), **_dots(block)
-            )
-            if len(names) == 1 and len(result.quantiles) > 1:
-                _draw_bands(ax, block.set_index("time")[result.quantiles], color, named=k == 0)
+    for k, name in enumerate(names):
+        color, dashes = _COLORS[k % len(_COLORS)], "-" if k < len(_COLORS) else "--"
+        _draw_blocks(ax, rows[rows["model"] == name], str(name), color, dashes, result.quantiles * (len(names) == 1))
     for origin in _times(pd.Index(rows["origin"].unique())):
         ax.axvline(origin, color=_SOFT, lw=0.5, alpha=0.6, zorder=0)
     _finish_time_axes(ax, truth.index, label)
@@ -254,6 +249,15 @@ def _finish_time_axes(ax: Axes, index: pd.Index, label: Hashable | None) -> None
     ax.margins(x=0.01)
     _finish(ax)
     ax.set_ylabel("" if label is None else str(label))
+
+
+def _draw_blocks(ax: Axes, rows: pd.DataFrame, name: str, color: str, dashes: str, levels: list[float]) -> None:
+    """The forecasts of one model, a line for each origin."""
+    for k, (_, block) in enumerate(rows.groupby("origin")):
+        times, label = _times(pd.Index(block["time"])), "_" if k else name
+        ax.plot(times, block["forecast"], color=color, ls=dashes, lw=1.6, label=label, **_dots(block))
+        if len(levels) > 1:
+            _draw_bands(ax, block.set_index("time")[levels], color, named=k == 0)
 
 
 def _draw_bands(ax: Axes, forecast: Any, color: str, *, named: bool = True) -> None:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from seqcast.evaluation.folds import Folds, History, Targets, cut_folds, read_history, targets_of
 from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster
 from seqcast.evaluation.result import BacktestResult
-from seqcast.exceptions import ModelFailedWarning, SeriesFailedWarning
+from seqcast.exceptions import ModelFailedWarning
 from seqcast.panel import Floats, Integers
 
 __all__ = ["backtest"]
@@ -37,19 +37,18 @@ def backtest(
     Parameters
     ----------
     models : dict or estimator
-        Anything with ``fit(X, y)`` and ``predict(X)``, by name: forecasters, Pipelines, searches, regressors. They are
-        cloned; the given ones stay as they are.
+        Anything with ``fit(X, y)`` and ``predict(X)``, by name. The models are cloned; the given ones stay as they are.
     y : Series, DataFrame or array
-        Series, wide frame, (series, time) panel, or array; NaN and missing rows are gaps. Times must lie on a grid.
+        Series, wide frame, (series, time) panel, or array; NaN and missing rows are gaps.
     X : DataFrame or array, optional
-        Covariates with the rows of `y`. Without it, models other than forecasters get an index-only frame.
+        Covariates with the rows of `y`; without, models get an index-only frame.
     cv : splitter
         Cuts the grid of times, gaps included, through all series: `RollingOriginSplit`, or any splitter of scikit-learn
         whose folds test what follows their training.
     refit : bool or int, default=False
         Fit at every origin (True), at every k-th (k), or once, on the first training rows (False). In between,
-        forecasters see the new observations and nothing is retrained: all origins are one batched forecast.
-        Transformers of a Pipeline are fitted together with the model, never before.
+        forecasters see the new observations and nothing is retrained. A forecaster inside a foreign estimator, such as
+        TransformedTargetRegressor, cannot: it is refitted at every origin, with a warning.
     quantiles : sequence of float, optional
         Levels between 0 and 1 to forecast as well.
     n_jobs : int, optional
@@ -63,18 +62,9 @@ def backtest(
 
     Raises
     ------
-    TypeError
-        If a model has no `fit` and `predict`, or `cv` is no splitter.
-    ValueError
-        For irregular times, folds out of order, or if every model fails. One that fails beside others is named in a
-        `ModelFailedWarning` and in ``result.failures``.
-
-    Notes
-    -----
-    A series is forecast from the origins before which it has a known value; all models are compared on the same rows.
-    Regressors that are no forecasters are fitted on the rows whose target is known, and their predictions do not depend
-    on the origin unless they are refitted. A forecaster inside another estimator (TransformedTargetRegressor,
-    VotingRegressor) cannot be handed new observations, so it is refitted at every origin, with a warning.
+    TypeError, ValueError
+        For what is no model or splitter, folds out of order, irregular times; if every model fails. One that fails
+        beside others is named in a `ModelFailedWarning` and in ``result.failures``.
 
     Examples
     --------
@@ -82,30 +72,18 @@ def backtest(
     >>> from sklearn.linear_model import LinearRegression
     >>> from seqcast.splits import RollingOriginSplit
     >>> y = pd.Series(range(20), index=pd.date_range("2024-01-01", periods=20), dtype=float)
-    >>> X = pd.DataFrame({"day": range(20)}, index=y.index)
-    >>> result = backtest({"line": LinearRegression()}, y, X, cv=RollingOriginSplit(3, n_origins=2))
-    >>> result
+    >>> backtest({"line": LinearRegression()}, y, y.to_frame("day"), cv=RollingOriginSplit(3, n_origins=2))
     BacktestResult: 1 models, 1 series, 2 origins, 3 steps, 6 forecasts
     """
-    named = _named(models)
-    levels = _levels(quantiles)
+    named, levels = _named(models), _levels(quantiles)
     history = read_history(X, y, _freq_of(named))
     folds = cut_folds(cv, history.panel)
     targets = targets_of(history.panel, folds)
-    _warn_of_unscored(history, targets)
-    n_folds = len(folds.origins)
-    every = {name: _folds_a_fit(refit, name, model, n_folds) for name, model in named.items()}
-    tasks = [
-        _Task(name, model, first, min(first + every[name], n_folds))
-        for name, model in named.items()
-        for first in range(0, n_folds, every[name])
-    ]
-    running = Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_answer)(task, history, folds, targets, levels) for task in tasks
-    )
-    answers = list(tqdm(running, total=len(tasks), desc="backtest", unit="fit", disable=not verbose))
-    models, values, seconds, failures = _collected(named, tasks, answers, targets, len(levels))
-    return BacktestResult(_frame(models, history, folds, targets, values, levels), seconds, failures, history.panel)
+    tasks = _tasks(named, refit, len(folds.origins))
+    run = Parallel(n_jobs, return_as="generator")(delayed(_answer)(t, history, folds, targets, levels) for t in tasks)
+    answers = list(tqdm(run, total=len(tasks), desc="backtest", unit="fit", disable=not verbose))
+    names, values, seconds, failures = _collected(named, tasks, answers, targets, len(levels))
+    return BacktestResult(_frame(names, history, folds, targets, values, levels), seconds, failures, history.panel)
 
 
 @dataclass(frozen=True)
@@ -294,6 +272,15 @@ def _levels(quantiles: Sequence[float] | None) -> list[float]:
     return levels
 
 
+def _tasks(named: dict[Hashable, Any], refit: bool | int, n_folds: int) -> list[_Task]:
+    every = {name: _folds_a_fit(refit, name, model, n_folds) for name, model in named.items()}
+    return [
+        _Task(name, model, first, min(first + every[name], n_folds))
+        for name, model in named.items()
+        for first in range(0, n_folds, every[name])
+    ]
+
+
 def _folds_a_fit(refit: bool | int, name: Hashable, model: Any, n_folds: int) -> int:
     """For how many folds one fit serves."""
     if isinstance(refit, (bool, np.bool_)):
@@ -307,7 +294,7 @@ def _folds_a_fit(refit: bool | int, name: Hashable, model: Any, n_folds: int) ->
             f"{name!r}: a {type(model).__name__} cannot hand new observations to the forecaster inside; it is refitted "
             "at every origin.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
         return 1
     return every
@@ -322,15 +309,3 @@ def _freq_of(named: dict[Hashable, Any]) -> str | None:
         if found:
             return found[0]
     return None
-
-
-def _warn_of_unscored(history: History, targets: Targets) -> None:
-    ids = history.panel.ids
-    unscored = [ids[i] for i in np.setdiff1d(np.arange(len(ids)), targets.series)]
-    if unscored:
-        warnings.warn(
-            f"{len(unscored)} of {len(ids)} series have no row to test after a known value and are not scored: "
-            f"{', '.join(map(repr, unscored[:5]))}{' ...' if len(unscored) > 5 else ''}. Take fewer origins.",
-            SeriesFailedWarning,
-            stacklevel=3,
-        )

@@ -1,6 +1,7 @@
 """The targets of a backtest on their grid of times, and the origins that a splitter cuts there."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from seqcast.exceptions import ShortSeriesError
+from seqcast.exceptions import SeriesFailedWarning, ShortSeriesError
 from seqcast.frames import read_target, says_when
 from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index
 from seqcast.times import TimeAxis
@@ -129,8 +130,20 @@ def targets_of(panel: Panel, folds: Folds) -> Targets:
         raise ShortSeriesError(
             "No series has a known value before a test block. Take a later first origin: fewer folds."
         )
+    _warn_of_unscored(panel.ids, series)
     step = tested[kept] - folds.origins[fold]
     return Targets(series, fold, step, row, panel.values[row])
+
+
+def _warn_of_unscored(ids: tuple[Hashable, ...], series: Integers) -> None:
+    unscored = [ids[i] for i in np.setdiff1d(np.arange(len(ids)), series)]
+    if unscored:
+        warnings.warn(
+            f"{len(unscored)} of {len(ids)} series have no row to test after a known value and are not scored: "
+            f"{', '.join(map(repr, unscored[:5]))}{' ...' if len(unscored) > 5 else ''}. Take fewer origins.",
+            SeriesFailedWarning,
+            stacklevel=4,
+        )
 
 
 def _splits(cv: Any, times: pd.DataFrame) -> Iterator[tuple[Integers, Integers]]:

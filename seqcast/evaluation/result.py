@@ -28,6 +28,12 @@ class BacktestResult:
         Error of each model that failed, and is not in `forecasts`.
     history : Panel
         All values of the targets, before and after the origins.
+
+    Notes
+    -----
+    A series is forecast from the origins before which it has a known value, in the training window. Regressors that are
+    no forecasters are fitted on the rows whose target is known. Transformers are fitted with their Pipeline, on the
+    training rows of the origin.
     """
 
     forecasts: pd.DataFrame
