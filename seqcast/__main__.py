@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import matplotlib
 import pandas as pd
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 import seqcast
@@ -18,7 +18,7 @@ from seqcast.evaluation import RollingOriginSplit, backtest, leaderboard
 __all__ = ["main"]
 
 _DEFAULT_MODELS = ["LSTM", "Ridge", "ETS", "SeasonalNaive", "Naive"]
-_NEED_AN_ESTIMATOR = ("BaseForecaster", "SeriesForecaster", "EnsembleForecaster", "RegressionForecaster")
+_NOT_BY_NAME = ("BaseForecaster", "SeriesForecaster", "EnsembleForecaster", "RegressionForecaster")
 _EPILOG = """\
 FILE has one row a time (and series), columns by name; empty cells are missing readings, and so are missing rows.
 
@@ -91,8 +91,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _model_names() -> list[str]:
-    names = seqcast._HOMES["models"] + seqcast._HOMES["baselines"]
-    return [name.removesuffix("Forecaster") for name in names if name not in _NEED_AN_ESTIMATOR]
+    names = [name for name in seqcast.__all__ if hasattr(getattr(seqcast, name, None), "_forecast_panel")]
+    return [name.removesuffix("Forecaster") for name in names if name not in _NOT_BY_NAME]
 
 
 def _models(options: argparse.Namespace) -> dict[str, Any]:
@@ -119,39 +119,52 @@ def _read(options: argparse.Namespace) -> pd.Series:
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise ValueError(f"{options.file} has no column {missing}; it has {list(frame.columns)}.")
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"--time, --target and --series must name different columns, got {columns}.")
     if not pd.api.types.is_integer_dtype(frame[options.time]):
-        frame[options.time] = pd.to_datetime(frame[options.time])
+        try:
+            frame[options.time] = pd.to_datetime(frame[options.time])
+        except ValueError as error:
+            raise ValueError(
+                f"The times in column {options.time!r} of {options.file} cannot be read: {error} "
+                "Write all in one form, such as 2024-01-31 18:00, and in one zone."
+            ) from error
     return frame.set_index(columns[:-1])[options.target].sort_index()
 
 
 def _backtest(options: argparse.Namespace) -> str:
-    cv = RollingOriginSplit(options.horizon, n_origins=options.origins, step=options.step or options.horizon)
+    cv = RollingOriginSplit(options.horizon, n_origins=options.origins, step=options.step)
     result = backtest(
         _models(options), _read(options), cv=cv, refit=options.refit, quantiles=options.quantiles, verbose=True
     )
-    _write(options, result.forecasts, lambda: plotting.plot_backtest(result))
+    if options.output is not None:
+        result.forecasts.to_csv(options.output, index=False)
+    if options.plot is not None:
+        figure = Figure(figsize=(9, 4), layout="constrained")
+        plotting.plot_backtest(result, ax=figure.subplots())
+        figure.savefig(options.plot, dpi=150)
     return leaderboard(result).to_string()
 
 
 def _forecast(options: argparse.Namespace) -> str:
     y = _read(options)
-    tables = {}
-    for name, model in tqdm(_models(options).items(), unit="model"):
-        model.fit(y)
-        point = model.forecast().rename("forecast")
-        spread = [] if options.quantiles is None else [model.forecast(quantiles=options.quantiles)]
-        tables[name] = pd.concat([point, *spread], axis=1)
-    table = pd.concat(tables, names=["model"]).reset_index()
-    _write(options, table, lambda: plotting.plot_forecast(y, {name: t["forecast"] for name, t in tables.items()}))
-    return table.to_string(index=False)
-
-
-def _write(options: argparse.Namespace, table: pd.DataFrame, draw: Any) -> None:
+    points, spreads = {}, {}
+    for name, model in tqdm(_models(options).items(), desc="forecast", unit="model"):
+        points[name] = model.fit(y).forecast().rename("forecast")
+        if options.quantiles is not None:
+            spreads[name] = model.forecast(quantiles=options.quantiles)
+    table = pd.concat(points, names=["model"]).to_frame()
+    if spreads:
+        table = table.join(pd.concat(spreads, names=["model"]))
+    table = table.reset_index()
     if options.output is not None:
         table.to_csv(options.output, index=False)
     if options.plot is not None:
-        matplotlib.use("Agg")
-        draw().figure.savefig(options.plot, dpi=150, bbox_inches="tight")
+        figure = Figure(figsize=(9, 3 * len(points)), layout="constrained")
+        for ax, name in zip(figure.subplots(len(points), squeeze=False).flat, points, strict=True):
+            plotting.plot_forecast(y, spreads.get(name, points[name]), ax=ax).set_title(name, loc="right")
+        figure.savefig(options.plot, dpi=150)
+    return table.to_string(index=False)
 
 
 if __name__ == "__main__":
