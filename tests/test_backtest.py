@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit
@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from seqcast.base import BaseForecaster
+from seqcast.baselines.naive import SeasonalNaive
 from seqcast.evaluation import RollingOriginSplit, backtest, scorer
 from seqcast.exceptions import (
     IrregularTimesError,
@@ -19,6 +20,7 @@ from seqcast.exceptions import (
     SeriesFailedWarning,
     ShortSeriesError,
 )
+from seqcast.models.ridge import RidgeForecaster
 
 
 class LastValue(BaseForecaster):
@@ -96,6 +98,20 @@ def test_forecasts_equal_a_loop_of_fit_and_forecast(refit):
     result = backtest(LastValue(horizon=3), y, cv=CV, refit=refit)
     expected = [LastValue(horizon=3).fit(y.iloc[train]).forecast().to_numpy() for train, _ in CV.split(y)]
     np.testing.assert_allclose(result.forecasts["forecast"], np.concatenate(expected))
+
+
+@pytest.mark.parametrize(
+    "model", [RidgeForecaster(horizon=3, lookback=6), SeasonalNaive(season_length=7)], ids=["ridge", "naive"]
+)
+@pytest.mark.parametrize("kind", ["series", "panel"])
+def test_batched_origins_equal_one_origin_at_a_time(model, kind):
+    y = series(90) if kind == "series" else pd.concat({"b": series(90), "a": -series(90)[8:]})
+    frame = backtest(model, y, cv=CV).forecasts
+    train = y[y.index.get_level_values(-1) <= frame["origin"].min()]
+    fitted = clone(model).fit(train)
+    for origin, block in frame.groupby("origin"):
+        expected = fitted.forecast(3, history=y[y.index.get_level_values(-1) <= origin])
+        np.testing.assert_allclose(block["forecast"], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("refit", "n_fits"), [(False, 1), (True, 4), (2, 2), (3, 2)])
