@@ -119,6 +119,8 @@ def _read(options: argparse.Namespace) -> pd.Series:
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise ValueError(f"{options.file} has no column {missing}; it has {list(frame.columns)}.")
+    if frame.empty:
+        raise ValueError(f"{options.file} has a header but no rows.")
     if len(set(columns)) < len(columns):
         raise ValueError(f"--time, --target and --series must name different columns, got {columns}.")
     if not pd.api.types.is_integer_dtype(frame[options.time]):
@@ -149,7 +151,7 @@ def _backtest(options: argparse.Namespace) -> str:
 def _forecast(options: argparse.Namespace) -> str:
     y = _read(options)
     points, spreads = {}, {}
-    for name, model in tqdm(_models(options).items(), desc="forecast", unit="model"):
+    for name, model in tqdm(_models(options).items(), desc="forecast", unit="model", leave=False, disable=None):
         points[name] = model.fit(y).forecast().rename("forecast")
         if options.quantiles is not None:
             spreads[name] = model.forecast(quantiles=options.quantiles)
