@@ -62,8 +62,8 @@ class BacktestResult:
 
     def _repr_html_(self) -> str:
         failures = "".join(
-            f"<li><b>{html.escape(str(name))}</b> failed: {html.escape(error)}</li>"
+            f"<p><b>{html.escape(str(name))}</b> failed: {html.escape(error)}</p>"
             for name, error in self.failures.items()
         )
         table = self.forecasts.head().to_html(index=False, float_format="{:.4g}".format)
-        return f"<p>{html.escape(repr(self))}</p><ul>{failures}</ul>{table}"
+        return f"<p>{html.escape(repr(self))}</p>{failures}{table}"
