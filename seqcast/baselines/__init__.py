@@ -2,5 +2,21 @@
 
 from seqcast.baselines.classical import ARIMA, ETS, STLForecaster, Theta
 from seqcast.baselines.naive import Drift, HistoricAverage, Naive, SeasonalNaive, WindowAverage
+from seqcast.baselines.regression import RegressionForecaster
+from seqcast.baselines.statsforecast import AutoARIMA, AutoETS, AutoTheta
 
-__all__ = ["ARIMA", "ETS", "Drift", "HistoricAverage", "Naive", "STLForecaster", "SeasonalNaive", "Theta", "WindowAverage"]
+__all__ = [
+    "ARIMA",
+    "ETS",
+    "AutoARIMA",
+    "AutoETS",
+    "AutoTheta",
+    "Drift",
+    "HistoricAverage",
+    "Naive",
+    "RegressionForecaster",
+    "STLForecaster",
+    "SeasonalNaive",
+    "Theta",
+    "WindowAverage",
+]

@@ -18,7 +18,9 @@ ArimaForm = dict[str, Any]
 _Orders = tuple[int, int, int, int, int]  # p, q, P, Q, whether there is a constant
 
 
-def arima_moments(form: ArimaForm, values: np.ndarray, regressors: np.ndarray, positions: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+def arima_moments(
+    form: ArimaForm, values: np.ndarray, regressors: np.ndarray, positions: np.ndarray, horizon: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (n, horizon) of the steps from each position on; regressors reach to the last step ahead.
 
     At a masked step the forecast stands in for the value and the error is 0: the state runs on without an update.
@@ -110,7 +112,15 @@ def _difference(x: np.ndarray, m: int, d: int, seasonal_d: int) -> np.ndarray:
 
 def _neighbours(orders: _Orders, most: _Orders) -> Iterator[_Orders]:
     """Orders one step away: each by itself, p with q and P with Q."""
-    moves = [(1, 0, 0, 0, 0), (0, 1, 0, 0, 0), (1, 1, 0, 0, 0), (0, 0, 1, 0, 0), (0, 0, 0, 1, 0), (0, 0, 1, 1, 0), (0, 0, 0, 0, 1)]
+    moves = [
+        (1, 0, 0, 0, 0),
+        (0, 1, 0, 0, 0),
+        (1, 1, 0, 0, 0),
+        (0, 0, 1, 0, 0),
+        (0, 0, 0, 1, 0),
+        (0, 0, 1, 1, 0),
+        (0, 0, 0, 0, 1),
+    ]
     for move in moves:
         for sign in (1, -1):
             near = np.add(orders, sign * np.array(move))
@@ -132,7 +142,9 @@ def _spaced(coefficients: np.ndarray, m: int) -> np.ndarray:
     return out
 
 
-def _whiten(parameters: np.ndarray, target: np.ndarray, inputs: np.ndarray, m: int, orders: _Orders) -> tuple[np.ndarray, np.ndarray]:
+def _whiten(
+    parameters: np.ndarray, target: np.ndarray, inputs: np.ndarray, m: int, orders: _Orders
+) -> tuple[np.ndarray, np.ndarray]:
     """Errors and slopes, constant last, for these parameters: filtered target less its regression on the filtered inputs."""
     ar, ma = _polynomials(parameters, m, orders)
     if orders[4]:
@@ -154,7 +166,11 @@ def _conditional_fit(target: np.ndarray, inputs: np.ndarray, m: int, orders: _Or
     scale = np.sqrt(np.mean(target**2)) or 1.0
     if len(parameters):
         with np.errstate(all="ignore"):
-            found = least_squares(lambda x: np.clip(_whiten(x, target, inputs, m, orders)[0] / scale, -1e6, 1e6), parameters + 0.01, max_nfev=30)
+            found = least_squares(
+                lambda x: np.clip(_whiten(x, target, inputs, m, orders)[0] / scale, -1e6, 1e6),
+                parameters + 0.01,
+                max_nfev=30,
+            )
         parameters = found.x
         if not all(_is_inside(polynomial) for polynomial in _factors(parameters, orders)):
             return np.inf, parameters

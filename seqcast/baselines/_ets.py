@@ -40,7 +40,9 @@ def ets_states(form: EtsForm, values: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.array(level), np.array(trend), np.array(season)
 
 
-def ets_moments(form: EtsForm, values: np.ndarray, positions: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+def ets_moments(
+    form: EtsForm, values: np.ndarray, positions: np.ndarray, horizon: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (n, horizon) of the steps from each position on.
 
     The variances are those of Hyndman et al. (2008), table 6.2 (classes 1 and 2) and equation 6.6 (class 3: the
@@ -85,7 +87,9 @@ def fit_ets(values: np.ndarray, season_length: int) -> EtsForm:
     if len(values) < 6 or np.ptp(values) <= 1e-10 * np.abs(values).max():
         sigma = float(np.sqrt(np.mean(np.diff(values) ** 2))) if len(values) > 1 else 0.0
         return _form("add", "none", {"smoothing_level": 1.0}, float(values[0]), 0.0, np.zeros(1), sigma)
-    ranked = sorted((_estimate(values, season_length, kind, False) for kind in _kinds(values, season_length)), key=itemgetter(0))
+    ranked = sorted(
+        (_estimate(values, season_length, kind, False) for kind in _kinds(values, season_length)), key=itemgetter(0)
+    )
     if len(values) <= _LONG:
         ranked = sorted((_estimate(values, season_length, kind, True) for _, kind, _ in ranked[:3]), key=itemgetter(0))
     return ranked[0][2]
@@ -93,7 +97,7 @@ def fit_ets(values: np.ndarray, season_length: int) -> EtsForm:
 
 def _kinds(values: np.ndarray, season_length: int) -> Iterator[_Kind]:
     """Error, trend and season of the forms that are tried; multiplication needs positive values, a season two full periods."""
-    has_season = 2 <= season_length and len(values) >= 2 * season_length
+    has_season = season_length >= 2 and len(values) >= 2 * season_length
     for trend in ("none", "add", "damped"):
         yield from (("add", trend, season) for season in (("none", "add") if has_season else ("none",)))
         if values.min() > 0:
@@ -104,7 +108,11 @@ def _estimate(values: np.ndarray, season_length: int, kind: _Kind, also_initial:
     """AICc, kind and form; the AICc is infinite where the estimation fails."""
     error, trend, season = kind
     level, slope, cycle = _initial_states(values, season_length, season)
-    initial = {"initial_level": level, "initial_trend": None if trend == "none" else slope, "initial_seasonal": None if season == "none" else cycle}
+    initial = {
+        "initial_level": level,
+        "initial_trend": None if trend == "none" else slope,
+        "initial_seasonal": None if season == "none" else cycle,
+    }
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # a search that stops early is ranked by the likelihood it reached
         model = ETSModel(
@@ -121,10 +129,20 @@ def _estimate(values: np.ndarray, season_length: int, kind: _Kind, also_initial:
     named = dict(zip(model.param_names, result.params.tolist(), strict=True))
     if also_initial:
         level, slope = named["initial_level"], named.get("initial_trend", 0.0)
-        cycle = np.array([value for name, value in named.items() if name.startswith("initial_seasonal")][::-1] or [0.0])  # statsmodels: last first
+        cycle = np.array(
+            [value for name, value in named.items() if name.startswith("initial_seasonal")][::-1] or [0.0]
+        )  # statsmodels: last first
     n, k = len(values), 3 + 2 * (trend != "none") + (trend == "damped") + (season_length if season != "none" else 0)
     score = -2 * result.llf + 2 * k * n / (n - k - 1) if n > k + 1 else np.inf
-    form = _form(error, season, named, level, slope if trend != "none" else 0.0, cycle, float(np.sqrt(result.sse / max(n - k + 1, n / 2))))
+    form = _form(
+        error,
+        season,
+        named,
+        level,
+        slope if trend != "none" else 0.0,
+        cycle,
+        float(np.sqrt(result.sse / max(n - k + 1, n / 2))),
+    )
     if trend != "none":
         form["phi"] = named.get("damping_trend", 1.0)
     return (score if np.isfinite(score) else np.inf), kind, form
@@ -134,7 +152,9 @@ def _initial_states(values: np.ndarray, season_length: int, season: str) -> tupl
     """Level and trend before the first step and the first season: classical decomposition, then a line through the start."""
     cycle = np.zeros(1)
     if season != "none":
-        cycle = seasonal_decompose(values, model="additive" if season == "add" else "multiplicative", period=season_length).seasonal[:season_length]
+        cycle = seasonal_decompose(
+            values, model="additive" if season == "add" else "multiplicative", period=season_length
+        ).seasonal[:season_length]
         repeated = np.resize(cycle, len(values))
         values = values - repeated if season == "add" else values / repeated
     start = values[: max(10, 2 * len(cycle))]
@@ -142,6 +162,19 @@ def _initial_states(values: np.ndarray, season_length: int, season: str) -> tupl
     return float(level), float(slope), cycle
 
 
-def _form(error: str, season: str, named: dict[str, float], level: float, trend: float, seasonal: np.ndarray, sigma: float) -> EtsForm:
-    smoothing = {letter: named.get(name, 0.0) for letter, name in zip(("alpha", "beta", "gamma"), _SMOOTHING, strict=True)}
-    return {"error": error, "season": season, **smoothing, "phi": 0.0, "level": level, "trend": trend, "seasonal": seasonal, "sigma": sigma}
+def _form(
+    error: str, season: str, named: dict[str, float], level: float, trend: float, seasonal: np.ndarray, sigma: float
+) -> EtsForm:
+    smoothing = {
+        letter: named.get(name, 0.0) for letter, name in zip(("alpha", "beta", "gamma"), _SMOOTHING, strict=True)
+    }
+    return {
+        "error": error,
+        "season": season,
+        **smoothing,
+        "phi": 0.0,
+        "level": level,
+        "trend": trend,
+        "seasonal": seasonal,
+        "sigma": sigma,
+    }

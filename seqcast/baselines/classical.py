@@ -10,7 +10,7 @@ from statsmodels.tsa.stattools import acf
 from seqcast._parameters import one_of, option, parameters
 from seqcast.baselines._arima import arima_moments, choose_differences, fit_arima
 from seqcast.baselines._ets import ets_moments, fit_ets, one_step_sigma
-from seqcast.baselines._normal import NormalForecaster, first_observed
+from seqcast.baselines._normal import Moments, NormalForecaster, State, first_observed, is_constant, without_gaps
 from seqcast.panel import Floats, Integers
 
 __all__ = ["ARIMA", "ETS", "STLForecaster", "Theta"]
@@ -44,11 +44,13 @@ class ETS(NormalForecaster):
     [24.0, 28.0, 26.0, 24.0]
     """
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
-        known, cycle, m = _without_long_season(_without_gaps(values), self.season_length_)
+    def _fit_series(self, values: Floats, features: Floats) -> State:
+        known, cycle, m = _without_long_season(without_gaps(values), self.season_length_)
         return _state(values, fit_ets(known, m), cycle)
 
-    def _moments_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> tuple[Floats, Floats]:
+    def _moments_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Moments:
         return _moments(state, values, positions, horizon)
 
 
@@ -76,21 +78,33 @@ class Theta(NormalForecaster):
     [9.5, 10.0]
     """
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
-        plain, cycle, m = _without_long_season(_without_gaps(values), self.season_length_)
+    def _fit_series(self, values: Floats, features: Floats) -> State:
+        plain, cycle, m = _without_long_season(without_gaps(values), self.season_length_)
         multiplies = _is_autocorrelated(plain, m) and plain.min() > 0
         if _is_autocorrelated(plain, m):
-            cycle = seasonal_decompose(plain, model="multiplicative" if multiplies else "additive", period=m).seasonal[:m]
+            cycle = seasonal_decompose(plain, model="multiplicative" if multiplies else "additive", period=m).seasonal[
+                :m
+            ]
             plain = plain / np.resize(cycle, len(plain)) if multiplies else plain - np.resize(cycle, len(plain))
         alpha, slope = 1.0, 0.0
-        if len(plain) > 3 and not _is_constant(plain):
+        if len(plain) > 3 and not is_constant(plain):
             estimated = ThetaModel(plain, deseasonalize=False).fit().params
             alpha, slope = float(estimated["alpha"]), float(estimated["b0"])
-        form = {"error": "add", "season": "none", "alpha": alpha, "beta": 0.0, "gamma": 0.0, "phi": 1.0, "seasonal": np.zeros(1)}
+        form = {
+            "error": "add",
+            "season": "none",
+            "alpha": alpha,
+            "beta": 0.0,
+            "gamma": 0.0,
+            "phi": 1.0,
+            "seasonal": np.zeros(1),
+        }
         form |= {"level": float(plain[0]) - slope / 2, "trend": slope / 2, "sigma": 1.0}
         return _state(values, {**form, "sigma": one_step_sigma(form, plain)}, cycle, multiplies)
 
-    def _moments_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> tuple[Floats, Floats]:
+    def _moments_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Moments:
         return _moments(state, values, positions, horizon)
 
 
@@ -120,8 +134,8 @@ class ARIMA(NormalForecaster):
     [5.0, 9.0, 6.0, 2.0]
     """
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
-        known, m = _without_gaps(values), self.season_length_
+    def _fit_series(self, values: Floats, features: Floats) -> State:
+        known, m = without_gaps(values), self.season_length_
         strong, inputs = 0, _read_inputs(features[-len(known) :, ~self.schema_.past_mask])
         if m > _LONGEST_SEASON:
             period = 365.25 / 7 if m == 52 else float(m)
@@ -133,7 +147,9 @@ class ARIMA(NormalForecaster):
         regressors = _regressors(inputs, features[-len(known) :, ~self.schema_.past_mask], len(known))
         return {**_state(values, fit_arima(known, regressors, m, strong), np.zeros(1)), "inputs": inputs}
 
-    def _moments_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> tuple[Floats, Floats]:
+    def _moments_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Moments:
         return _moments(state, values, positions, horizon, features[:, ~self.schema_.past_mask])
 
 
@@ -162,28 +178,40 @@ class STLForecaster(NormalForecaster):
 
     model: str = option("ets", one_of("ets", "arima"), "Model of the series without its season.")
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
-        known, cycle = _without_gaps(values), np.zeros(1)
+    def _fit_series(self, values: Floats, features: Floats) -> State:
+        known, cycle = without_gaps(values), np.zeros(1)
         if 2 <= self.season_length_ <= len(known) // 2:
             known, cycle = _without_season(known, self.season_length_)
         if self.model == "ets":
             return _state(values, fit_ets(known, 1), cycle)
         inputs = _read_inputs(np.empty((len(known), 0)))
-        return {**_state(values, fit_arima(known, _regressors(inputs, np.empty((0, 0)), len(known)), 1, 0), cycle), "inputs": inputs}
+        return {
+            **_state(values, fit_arima(known, _regressors(inputs, np.empty((0, 0)), len(known)), 1, 0), cycle),
+            "inputs": inputs,
+        }
 
-    def _moments_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> tuple[Floats, Floats]:
+    def _moments_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Moments:
         return _moments(state, values, positions, horizon, features[:, :0])
 
 
-def _state(values: Floats, form: dict[str, Any], cycle: Floats, multiplies: bool = False) -> dict[str, Any]:
+def _state(values: Floats, form: dict[str, Any], cycle: Floats, multiplies: bool = False) -> State:
     """What a fitted series keeps: the model of the series without its season, the season's cycle from the first observed step on."""
     mean, spread = float(np.nanmean(values)), float(np.nanstd(values))
-    return {"form": form, "cycle": cycle, "multiplies": multiplies, "lead": first_observed(values), "mean": mean, "spread": spread}
+    return {
+        "form": form,
+        "cycle": cycle,
+        "multiplies": multiplies,
+        "lead": first_observed(values),
+        "mean": mean,
+        "spread": spread,
+    }
 
 
 def _moments(
-    state: dict[str, Any], values: Floats, positions: Integers, horizon: int, covariates: Floats | None = None
-) -> tuple[Floats, Floats]:
+    state: State, values: Floats, positions: Integers, horizon: int, covariates: Floats | None = None
+) -> Moments:
     """Mean and standard deviation (n, horizon): the model's over the values without season, and the season again."""
     origins = np.maximum(positions - state["lead"], 0)
     values = values[state["lead"] :][: origins.max(initial=0)]
@@ -200,14 +228,7 @@ def _moments(
     return np.where(is_empty, state["mean"], mean), np.where(is_empty, state["spread"], spread)
 
 
-def _without_gaps(values: Floats) -> Floats:
-    """Values from the first observed step on, gaps filled by straight lines: for estimation only."""
-    values = values[first_observed(values) :]
-    observed = np.flatnonzero(~np.isnan(values))
-    return np.interp(np.arange(len(values)), observed, values[observed])
-
-
-def _without_season(values: Floats, season_length: int) -> tuple[Floats, Floats]:
+def _without_season(values: Floats, season_length: int) -> Moments:
     """Values less their season by STL, and the last cycle (season_length,) turned to begin at the first step."""
     season = STL(values, period=season_length, seasonal=11).fit().seasonal
     return values - season, np.roll(season[-season_length:], len(values) % season_length)
@@ -224,7 +245,7 @@ def _without_long_season(values: Floats, season_length: int) -> tuple[Floats, Fl
 
 def _strength(values: Floats, season_length: int) -> float:
     """Share of the variance without trend that the season explains: max(0, 1 - var(rest) / var(season + rest))."""
-    if not 2 <= season_length <= len(values) // 2 or _is_constant(values):
+    if not 2 <= season_length <= len(values) // 2 or is_constant(values):
         return 0.0
     parts = STL(values, period=season_length, seasonal=11).fit()
     return max(0.0, 1 - np.var(parts.resid) / max(np.var(parts.seasonal + parts.resid), np.finfo(float).tiny))
@@ -232,17 +253,13 @@ def _strength(values: Floats, season_length: int) -> float:
 
 def _is_autocorrelated(values: Floats, season_length: int) -> bool:
     """Whether the autocorrelation at the season differs from 0 at 10 %, by Bartlett's standard error."""
-    if season_length < 2 or len(values) < 3 * season_length or _is_constant(values):
+    if season_length < 2 or len(values) < 3 * season_length or is_constant(values):
         return False
     r = acf(values, nlags=season_length, fft=True)
     return bool(abs(r[-1]) > 1.645 * np.sqrt((1 + 2 * np.sum(r[1:-1] ** 2)) / len(values)))
 
 
-def _is_constant(values: Floats) -> bool:
-    return bool(np.ptp(values) <= 1e-10 * np.abs(values).max())
-
-
-def _read_inputs(covariates: Floats) -> dict[str, Any]:
+def _read_inputs(covariates: Floats) -> State:
     """How regressors are made: means stand in for unknown covariates; no waves."""
     known = ~np.isnan(covariates)
     means = np.where(known, covariates, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
@@ -253,7 +270,9 @@ def _regressors(inputs: dict[str, Any], covariates: Floats, n_steps: int) -> Flo
     """Covariates and waves of the first steps, (n_steps, n_covariates + 2 n_waves)."""
     padded = np.full((n_steps, len(inputs["means"])), np.nan)
     padded[: len(covariates)] = covariates[:n_steps]
-    return np.hstack([np.where(np.isnan(padded), inputs["means"], padded), _waves(inputs["period"], inputs["n_waves"], n_steps)])
+    return np.hstack(
+        [np.where(np.isnan(padded), inputs["means"], padded), _waves(inputs["period"], inputs["n_waves"], n_steps)]
+    )
 
 
 def _waves(period: float, n_waves: int, n_steps: int) -> Floats:

@@ -1,12 +1,9 @@
 """Forecasters that repeat, extend or average what was observed, with the textbook's prediction intervals."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from seqcast._parameters import at_least, option, parameters
-from seqcast.baselines._normal import NormalForecaster, first_observed
+from seqcast.baselines._normal import Moments, NormalForecaster, State, first_observed
 from seqcast.panel import Floats, Integers
 from seqcast.series import SeriesForecaster
 
@@ -35,11 +32,13 @@ class Naive(NormalForecaster):
     [4.0, 4.0]
     """
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
+    def _fit_series(self, values: Floats, features: Floats) -> State:
         step, elapsed = _last_observed(values, np.arange(len(values)))
         return _unfitted_state(values, step, elapsed + 1)
 
-    def _moments_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> tuple[Floats, Floats]:
+    def _moments_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Moments:
         step, elapsed = _last_observed(values, positions)
         walked = elapsed[:, None] + np.arange(1, horizon + 1)  # (n, horizon)
         return _moments(values, np.repeat(step[:, None], horizon, axis=1), np.sqrt(walked), state)
@@ -67,15 +66,19 @@ class SeasonalNaive(NormalForecaster):
     [3.0, 5.0]
     """
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
+    def _fit_series(self, values: Floats, features: Floats) -> State:
         step, seasons = _last_of_season(values, np.arange(len(values)), 1, self.season_length_)
         return _unfitted_state(values, np.where(seasons > 0, step, -1)[:, 0], seasons[:, 0])
 
-    def _moments_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> tuple[Floats, Floats]:
+    def _moments_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Moments:
         step, seasons = _last_of_season(values, positions, horizon, self.season_length_)
         last, elapsed = _last_observed(values, positions)
         walked = elapsed[:, None] + np.arange(1, horizon + 1)  # (n, horizon): used where the season was never observed
-        return _moments(values, np.where(seasons > 0, step, last[:, None]), np.sqrt(np.where(seasons > 0, seasons, walked)), state)
+        return _moments(
+            values, np.where(seasons > 0, step, last[:, None]), np.sqrt(np.where(seasons > 0, seasons, walked)), state
+        )
 
 
 @parameters
@@ -100,7 +103,7 @@ class Drift(NormalForecaster):
     [4.5, 5.0]
     """
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
+    def _fit_series(self, values: Floats, features: Floats) -> State:
         first_observed(values)
         observed = np.flatnonzero(~np.isnan(values))
         change, steps = np.diff(values[observed]), np.diff(observed)
@@ -109,7 +112,9 @@ class Drift(NormalForecaster):
         sigma = np.sqrt((errors**2 / steps).sum() / max(len(errors) - 1, 1))
         return {"mean": float(np.nanmean(values)), "spread": float(np.nanstd(values)), "sigma": float(sigma)}
 
-    def _moments_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> tuple[Floats, Floats]:
+    def _moments_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Moments:
         step, elapsed = _last_observed(values, positions)
         first = int(np.argmin(np.isnan(values))) if len(values) else 0
         run = np.maximum(step - first, 1)[:, None]
@@ -141,12 +146,14 @@ class HistoricAverage(NormalForecaster):
     [4.0, 4.0]
     """
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
+    def _fit_series(self, values: Floats, features: Floats) -> State:
         first_observed(values)
         observed = values[~np.isnan(values)]
         return {"mean": float(observed.mean()), "sigma": float(observed.std(ddof=min(1, len(observed) - 1)))}
 
-    def _moments_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> tuple[Floats, Floats]:
+    def _moments_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Moments:
         mean, count = _average(values, positions, len(values), state)
         spread = state["sigma"] * np.sqrt(1 + 1 / np.maximum(count, 1))
         return np.repeat(mean[:, None], horizon, axis=1), np.repeat(spread[:, None], horizon, axis=1)
@@ -171,11 +178,13 @@ class WindowAverage(SeriesForecaster):
 
     window: int = option(7, at_least(1), "Observed values that are averaged.")
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
+    def _fit_series(self, values: Floats, features: Floats) -> State:
         first_observed(values)
         return {"mean": float(np.nanmean(values))}
 
-    def _forecast_series(self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int) -> Floats:
+    def _forecast_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Floats:
         return np.repeat(_average(values, positions, self.window, state)[0][:, None], horizon, axis=1)  # (n, horizon)
 
 
@@ -193,12 +202,14 @@ def _last_of_season(values: Floats, positions: Integers, horizon: int, season: i
     steps[: len(values)] = np.where(np.isnan(values), -1, np.arange(len(values)))
     last = np.maximum.accumulate(steps.reshape(n_rows, season))  # last observed step of each season up to each row
     target = positions[:, None] + np.arange(horizon)  # (n, horizon)
-    row = (positions[:, None] - 1 - target % season) // season  # the last row whose step of this season is in the history
+    row = (
+        positions[:, None] - 1 - target % season
+    ) // season  # the last row whose step of this season is in the history
     step = np.where(row >= 0, last[np.maximum(row, 0), target % season], -1)
     return step, np.where(step >= 0, (target - step) // season, 0)
 
 
-def _average(values: Floats, positions: Integers, window: int, state: dict[str, Any]) -> tuple[Floats, Integers]:
+def _average(values: Floats, positions: Integers, window: int, state: State) -> tuple[Floats, Integers]:
     """Mean (n,) of the last `window` observed values before each position and the number of all observed, from cumulative sums."""
     observed = np.flatnonzero(~np.isnan(values))
     stop = np.searchsorted(observed, positions)  # (n,): observed values before each position
@@ -208,13 +219,13 @@ def _average(values: Floats, positions: Integers, window: int, state: dict[str, 
     return np.where(stop > 0, base + (sums[stop] - sums[start]) / np.maximum(stop - start, 1), state["mean"]), stop
 
 
-def _moments(values: Floats, step: Integers, width: Floats, state: dict[str, Any]) -> tuple[Floats, Floats]:
+def _moments(values: Floats, step: Integers, width: Floats, state: State) -> Moments:
     """Values at these steps and sigma times width; mean and spread of the training values where there is none (-1)."""
     mean = np.where(step >= 0, np.append(values, np.nan)[step], state["mean"])
     return mean, np.where(step >= 0, state["sigma"] * width, state["spread"])
 
 
-def _unfitted_state(values: Floats, step: Integers, walked: Integers) -> dict[str, Any]:
+def _unfitted_state(values: Floats, step: Integers, walked: Integers) -> State:
     """The state of a forecaster without parameters: sigma² is the mean of its squared errors, each over the steps walked."""
     first_observed(values)
     spread = float(np.nanstd(values))
