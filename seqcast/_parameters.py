@@ -119,7 +119,7 @@ def option(default: Any, rule: Rule, help: str, *, wraps: bool = False) -> Any:
     return Option(default, rule, help, wraps)
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(option,))
+@dataclass_transform(kw_only_default=True)
 def parameters(cls: T) -> T:
     """Make the constructor and the Parameters section of `cls` from its options, inherited ones first."""
     kind: Any = cls

@@ -64,11 +64,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     past_features: tuple = option((), _LABELS, "Columns of X known only up to the origin of a forecast.")
     bounds: tuple | None = option(None, _BOUNDS, "Limits to which forecasts are clipped.")
 
-    schema_: Schema
-    panel_: Panel
-    season_length_: int
-    freq_: str
-
     def fit(self, X: Any, y: Any = SERIES) -> Self:
         """Learn from a history.
 
@@ -375,10 +370,11 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
 
     def _fit_read(self, schema: Schema, panel: Panel) -> None:
         """Fit to what was read of the user's frames."""
-        self.schema_, self.panel_ = schema, panel
-        self.freq_ = panel.axis.freq_name
+        self.schema_: Schema = schema
+        self.panel_: Panel = panel
+        self.freq_: str = panel.axis.freq_name
         given = self.season_length
-        self.season_length_ = season_length_of(panel.axis.freq) if given == "auto" else int(given)
+        self.season_length_: int = season_length_of(panel.axis.freq) if given == "auto" else int(given)
         self._fit_panel(panel)
 
     # Frames to panels
