@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_CHUNK = 2**25  # bytes of the windows of one chunk
-LONGEST_MEMORY = 4096  # rows before the origin that scale a series never seen in fit
 
 
 @dataclass(frozen=True)
@@ -130,13 +129,13 @@ class WindowModel:
         """Windows before the origins, and the scaling with the number of each origin's series in it.
 
         Runs of rows are cut from the panel: one for all origins of a series known from fit; a series that is not gets
-        one for each origin, scaled by what lies before that origin.
+        one for each origin, scaled by the lookback before that origin.
         """
         lookback, horizon = self.network.lookback, self.network.horizon
         number = np.array([self.numbers.get(label, -1) for label in panel.ids], dtype=np.int64)[series]  # (n,)
         scaling, is_new = self.scaling, number < 0
         if is_new.any():
-            memory = panel.cut(series[is_new], np.maximum(positions[is_new] - LONGEST_MEMORY, 0), positions[is_new])
+            memory = panel.cut(series[is_new], np.maximum(positions[is_new] - lookback, 0), positions[is_new])
             own = fit_scaling(scaling.kind, memory.values, memory.indptr)
             number[is_new] = len(scaling.center) + np.arange(is_new.sum())
             scaling = scaling.joined(own)
