@@ -1,5 +1,6 @@
 """Parameters declared once: default, rule and help text on one line make signature, check and docstring."""
 
+import abc
 import inspect
 import numbers
 from collections.abc import Callable, Sequence
@@ -131,7 +132,7 @@ def parameters(cls: T) -> T:
     kind._option_types = {**getattr(cls, "_option_types", {}), **types}
     kind.__init__ = _constructor(kind._options, kind._option_types)
     kind.__doc__ = _with_parameters_section(inspect.cleandoc(cls.__doc__ or ""), kind._options, kind._option_types)
-    return cls
+    return abc.update_abstractmethods(cls)
 
 
 def check_parameters(estimator: Any) -> None:
