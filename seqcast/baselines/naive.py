@@ -16,8 +16,8 @@ class Naive(NormalForecaster):
 
     Notes
     -----
-    The h-step error of a random walk has standard deviation ``sigma * sqrt(h)`` [1]_; masked steps since the last observed
-    value count too. Before the first observed value the forecast is the mean of the training values.
+    The h-step error of a random walk has standard deviation ``sigma * sqrt(h)`` [1]_; masked steps since the last
+    observed value count too. Before the first observed value the forecast is the mean of the training values.
 
     References
     ----------
@@ -210,7 +210,7 @@ def _last_of_season(values: Floats, positions: Integers, horizon: int, season: i
 
 
 def _average(values: Floats, positions: Integers, window: int, state: State) -> tuple[Floats, Integers]:
-    """Mean (n,) of the last `window` observed values before each position and the number of all observed, from cumulative sums."""
+    """Mean (n,) of the last `window` observed values before each position, and the number of all of them."""
     observed = np.flatnonzero(~np.isnan(values))
     stop = np.searchsorted(observed, positions)  # (n,): observed values before each position
     start = np.maximum(stop - window, 0)
@@ -226,7 +226,7 @@ def _moments(values: Floats, step: Integers, width: Floats, state: State) -> Mom
 
 
 def _unfitted_state(values: Floats, step: Integers, walked: Integers) -> State:
-    """The state of a forecaster without parameters: sigma² is the mean of its squared errors, each over the steps walked."""
+    """The state without parameters: sigma² is the mean of the squared errors, each over the steps walked."""
     first_observed(values)
     spread = float(np.nanstd(values))
     errors = (values - np.append(values, np.nan)[step]) / np.sqrt(np.maximum(walked, 1))

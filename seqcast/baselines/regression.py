@@ -92,7 +92,7 @@ class RegressionForecaster(BaseForecaster):
         return np.hstack([lags, covariates])
 
     def _covariates(self, panel: Panel, series: Integers, positions: Integers, ahead: int) -> Floats:
-        """Covariates (n, n_features) of the step `ahead` of each position; those of the past from the step before it."""
+        """Covariates (n, n_features) of the step `ahead` of each position; of the past those of the step before it."""
         step = np.where(self.schema_.past_mask, positions[:, None] - 1, positions[:, None] + ahead)  # (n, n_features)
         inside = (step >= 0) & (step < panel.lengths[series][:, None])
         rows = np.where(inside, panel.indptr[series][:, None] + step, 0)
@@ -100,7 +100,8 @@ class RegressionForecaster(BaseForecaster):
 
     def _get_state(self) -> dict[str, Any]:
         raise TypeError(
-            "RegressionForecaster cannot be saved to a file without code: its regressor is any Python object. Use joblib.dump."
+            "RegressionForecaster cannot be saved without running code on load: its regressor may be any object. "
+            "Use joblib.dump."
         )
 
 
@@ -108,7 +109,7 @@ def _chosen_lags(lags: int | tuple | str, season_length: int) -> tuple[int, ...]
     if lags == "auto":
         reach = 12 if season_length == 1 else 1 + season_length * (2 if season_length <= 24 else 1)
         return tuple(range(1, reach + 1))
-    return tuple(range(1, lags + 1)) if isinstance(lags, int) else tuple(sorted(set(lags)))
+    return tuple(range(1, lags + 1)) if isinstance(lags, int) else tuple(sorted({int(lag) for lag in lags}))
 
 
 def _windows(panel: Panel, series: Integers, positions: Integers, width: int) -> Floats:
