@@ -155,7 +155,9 @@ def test_load_makes_nothing_but_public_forecasters(path, name):
         seqcast.load(path)
 
 
-@pytest.mark.parametrize("node", ['["list"', '["nothing", 1]', '["tensor", "a99", "C"]', '["Timestamp", "x"]', "{}", "[]"])
+@pytest.mark.parametrize(
+    "node", ['["list"', '["nothing", 1]', '["tensor", "a99", "C"]', '["Timestamp", "x"]', "{}", "[]"]
+)
 def test_broken_content_with_a_sound_checksum_is_refused(path, node):
     rewrite(path, content=f'{{"forecaster": ["forecaster", "Naive", ["dict"], ["dict", "panel_", {node}]]}}')
     with pytest.raises(CorruptFileError, match="does not hold a whole forecaster"):
@@ -164,7 +166,7 @@ def test_broken_content_with_a_sound_checksum_is_refused(path, node):
 
 def test_an_object_of_another_library_is_named_with_the_remedy(tmp_path):
     forecaster = seqcast.RegressionForecaster(Ridge()).fit(make_series(60, random_state=0))
-    with pytest.raises(TypeError, match=r"RegressionForecaster\.\w+ is a Ridge.*joblib\.dump"):
+    with pytest.raises(TypeError, match=r"RegressionForecaster.*regressor.*joblib\.dump"):
         forecaster.save(tmp_path / "x.seqcast")
     assert not any(tmp_path.iterdir())
 
