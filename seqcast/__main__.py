@@ -64,7 +64,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m seqcast", description="Forecast time series in a CSV or Parquet file.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    shared = {"epilog": _EPILOG, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    shared: dict[str, Any] = {"epilog": _EPILOG, "formatter_class": argparse.RawDescriptionHelpFormatter}
     compare = commands.add_parser("backtest", help="compare models on the past, print a leaderboard", **shared)
     ahead = commands.add_parser("forecast", help="forecast the steps after the end of the file", **shared)
     for command in (compare, ahead):
