@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
 from pandas.tseries.offsets import BaseOffset
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
 
 import seqcast
 from seqcast.exceptions import CorruptFileError
@@ -67,7 +67,7 @@ def save(forecaster: Any, path: str | Path) -> None:
     content = json.dumps({"seqcast": seqcast.__version__, "forecaster": _encode(forecaster, "", tensors)})
     metadata = {"format": FORMAT, "schema": str(SCHEMA), "content": content, "sha256": _digest(content, tensors)}
     partial = Path(f"{path}.partial")
-    save_file(tensors, partial, metadata=metadata)
+    partial.write_bytes(to_bytes(tensors, metadata=metadata))
     partial.replace(path)
 
 
