@@ -53,7 +53,7 @@ def models(horizon: int) -> dict:
 def run(name: str, *, title: str, horizon: int, n_origins: int, reference: str) -> tuple[BacktestResult, pd.DataFrame]:
     """Backtest all models on one data set; print and write what they forecast."""
     cv = RollingOriginSplit(horizon, n_origins=n_origins)
-    result = backtest(models(horizon), load_dataset(name), cv=cv, quantiles=QUANTILES, verbose=True)
+    result = backtest(models(horizon), load_dataset(name), cv=cv, quantiles=QUANTILES, n_jobs=2, verbose=True)
     board = leaderboard(result, reference=reference)
     print(f"\n{title}\n\n{board.round(3).to_string()}\n")
     result.forecasts.to_csv(FOLDER / f"{name}_forecasts.csv", index=False)
