@@ -39,7 +39,13 @@ class Windows:
 
 
 def make_windows(
-    values: Floats, features: Floats, indptr: Integers, *, lookback: int, horizon: int, device: str | torch.device = "cpu"
+    values: Floats,
+    features: Floats,
+    indptr: Integers,
+    *,
+    lookback: int,
+    horizon: int,
+    device: str | torch.device = "cpu",
 ) -> Windows:
     """Lay out series for gathering.
 

@@ -1,5 +1,7 @@
 """What the validation tail teaches: the ridge's penalty, how far to trust the network, how wide its errors are."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -32,15 +34,20 @@ def set_typical_scale(network: ForecastNetwork, sample: Sample) -> None:
 
 @torch.inference_mode()
 def fit_linear(
-    network: ForecastNetwork, train: Sample, validation: Sample | None, *, penalty: float = 1.0, max_windows: int = 200_000
+    network: ForecastNetwork,
+    train: Sample,
+    validation: Sample | None,
+    *,
+    penalty: float = 1.0,
+    max_windows: int = 200_000,
 ) -> float:
-    """Solve the linear skip in closed form; the penalty is the best of a grid on the validation windows, if there are any.
+    """Solve the linear skip in closed form; the penalty is the best of a grid on the validation windows, if any.
 
     Windows with all targets known are used if they are four in five; else all, their missing targets filled in (EM).
     """
     train = _complete(train).thinned(max_windows)
 
-    def batches():  # type: ignore[no-untyped-def]
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         for batch in train.batches(CHUNK):
             past = network.normalise(batch)
             yield network.linear.design(past.z, past.features), *network.targets(batch, past)
@@ -78,8 +85,8 @@ def trusted_share(network: ForecastNetwork, validation: Sample, series: Integers
 
     `a` in [0, 1] is the least-squares weight of the correction on the validation windows, t the mean gain in squared
     error divided by its standard error. Gains of neighbouring origins hang together: the standard error allows for it
-    (Newey and West [1]_), over origins if they are at least two horizons, else over series if they are ten, else over the
-    steps of the tail.
+    (Newey and West [1]_), over origins if they are at least two horizons, else over series if they are ten, else over
+    the steps of the tail.
 
     References
     ----------
@@ -119,7 +126,7 @@ def _mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Int
 
 
 def hac_variance(x: Floats, lags: int) -> float:
-    """Variance of the mean of an autocorrelated sequence, with Bartlett weights up to `lags`; that of white noise at least."""
+    """Variance of the mean of an autocorrelated sequence, Bartlett weights up to `lags`; of white noise at least."""
     n, centered = len(x), x - x.mean()
     covariances = [centered[k:] @ centered[: n - k] / n for k in range(lags + 1)]
     weights = [1.0, *(2 * (1 - k / (lags + 1)) for k in range(1, lags + 1))]
@@ -130,8 +137,8 @@ def hac_variance(x: Floats, lags: int) -> float:
 def residual_spread(network: ForecastNetwork, sample: Sample) -> Floats:
     """Quantiles of actual less forecast in units of the window, (horizon, n_levels).
 
-    By step where it has 50 errors or more; else the errors of all steps, each divided by the root mean square of its step,
-    make one shape that is scaled step by step.
+    By step where it has 50 errors or more; else the errors of all steps, each divided by the root mean square of its
+    step, make one shape that is scaled step by step.
     """
     parts = []
     for batch in sample.batches(1024):
@@ -144,6 +151,10 @@ def residual_spread(network: ForecastNetwork, sample: Sample) -> Floats:
         return np.nanquantile(errors, LEVELS, axis=0).T
     filled = np.where(np.isnan(errors), 0.0, errors)
     pooled = np.sqrt((filled**2).sum() / max(count.sum(), 1))
-    scale = np.sqrt(((filled**2).sum(0) + 5 * pooled**2) / (count + 5))  # (horizon,): five errors' worth of the common scale
+    scale = np.sqrt(
+        ((filled**2).sum(0) + 5 * pooled**2) / (count + 5)
+    )  # (horizon,): five errors' worth of the common scale
     scale = np.maximum(scale, 1e-9)
-    return np.nanquantile(errors / scale, LEVELS) * scale[:, None] if count.sum() else np.zeros((len(scale), len(LEVELS)))
+    return (
+        np.nanquantile(errors / scale, LEVELS) * scale[:, None] if count.sum() else np.zeros((len(scale), len(LEVELS)))
+    )

@@ -11,7 +11,19 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from torch import nn
 
-from seqcast._parameters import any_of, anything, at_least, between, boolean, each, is_none, one_of, option, parameters, positive, text
+from seqcast._parameters import (
+    any_of,
+    anything,
+    at_least,
+    between,
+    boolean,
+    each,
+    one_of,
+    option,
+    parameters,
+    positive,
+    text,
+)
 from seqcast.base import BaseForecaster
 from seqcast.frames import SERIES
 from seqcast.models._calibration import LEVELS, fit_linear, residual_spread, set_typical_scale, trusted_share
@@ -38,11 +50,21 @@ STEPS_UNCHECKED = 200  # steps, at most, where the data are too few for validati
 class WindowForecaster(BaseForecaster):
     """Base of the forecasters that read a window: one model for all series, chosen and checked on the tail in time."""
 
-    lookback: int | str = option("auto", any_of(at_least(1), one_of("auto")), "Steps before the origin that a forecast reads.")
-    normalization: str = option("auto", one_of("auto", *NORMALIZATIONS), "How a window is put in units of its own past.")
-    target_transform: str = option("auto", one_of("auto", *TRANSFORMS), "Transform of the target, undone in the forecast.")
-    validation_fraction: float = option(0.1, between(0, 0.5), "Share of each series, its end, for choices and early stopping.")
-    refit_tail: bool = option(True, boolean(), "Whether the tail is learned from too, once it has served for validation.")
+    lookback: int | str = option(
+        "auto", any_of(at_least(1), one_of("auto")), "Steps before the origin that a forecast reads."
+    )
+    normalization: str = option(
+        "auto", one_of("auto", *NORMALIZATIONS), "How a window is put in units of its own past."
+    )
+    target_transform: str = option(
+        "auto", one_of("auto", *TRANSFORMS), "Transform of the target, undone in the forecast."
+    )
+    validation_fraction: float = option(
+        0.1, between(0, 0.5), "Share of each series, its end, for choices and early stopping."
+    )
+    refit_tail: bool = option(
+        True, boolean(), "Whether the tail is learned from too, once it has served for validation."
+    )
     device: str = option("auto", text(), 'Device of torch; "auto" is the first GPU if there is one.')
 
     def _fit_panel(self, panel: Panel) -> None:
@@ -58,7 +80,11 @@ class WindowForecaster(BaseForecaster):
             season_length=self.season_length_,
             wanted=self._wanted(),
         )
-        self.target_transform_, self.normalization_, self.lookback_ = choice.target_transform, choice.normalization, choice.lookback
+        self.target_transform_, self.normalization_, self.lookback_ = (
+            choice.target_transform,
+            choice.normalization,
+            choice.lookback,
+        )
         self.architecture_ = {
             "lookback": choice.lookback,
             "horizon": int(self.horizon),
@@ -86,7 +112,9 @@ class WindowForecaster(BaseForecaster):
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         return self.model_.forecast(panel, series, positions)[:, :horizon]
 
-    def _quantile_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]) -> Floats:
+    def _quantile_panel(
+        self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
+    ) -> Floats:
         return self.model_.quantiles(panel, series, positions, quantiles)[:, :horizon]
 
     @property
@@ -114,16 +142,26 @@ class NetworkForecaster(WindowForecaster):
     A subclass implements ``_make_backbone``.
     """
 
-    patch_length: int | str = option("auto", any_of(at_least(1), one_of("auto")), "Steps that make one token; 1 reads step by step.")
-    linear_skip: bool = option(True, boolean(), "Whether the network corrects a ridge regression, rather than forecasting alone.")
-    loss: str = option("huber", one_of(*LOSSES), "What training minimises; quantile gives the levels of `quantiles` at once.")
+    patch_length: int | str = option(
+        "auto", any_of(at_least(1), one_of("auto")), "Steps that make one token; 1 reads step by step."
+    )
+    linear_skip: bool = option(
+        True, boolean(), "Whether the network corrects a ridge regression, rather than forecasting alone."
+    )
+    loss: str = option(
+        "huber", one_of(*LOSSES), "What training minimises; quantile gives the levels of `quantiles` at once."
+    )
     quantiles: tuple = option(
-        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), each(between(0, 1, closed="neither")), 'Levels of loss="quantile".'
+        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+        each(between(0, 1, closed="neither")),
+        'Levels of loss="quantile".',
     )
     hidden_size: int = option(64, at_least(1), "Width of the tokens and of every layer.")
     n_layers: int = option(1, at_least(1), "Layers of the backbone.")
     dropout: float = option(0.1, between(0, 1, closed="left"), "Share of the units that a training step leaves out.")
-    learning_rate: float = option(1e-3, positive(), "Highest rate of AdamW, after a short warm-up; a cosine leads to 0.")
+    learning_rate: float = option(
+        1e-3, positive(), "Highest rate of AdamW, after a short warm-up; a cosine leads to 0."
+    )
     weight_decay: float = option(0.01, between(0, 10), "Weight decay of AdamW.")
     batch_size: int = option(256, at_least(1), "Windows of one training step.")
     max_steps: int = option(1000, at_least(1), "Training steps, at most.")
@@ -198,7 +236,7 @@ class NetworkForecaster(WindowForecaster):
         )
 
     def _make_backbone(self, options: dict[str, Any], n_past: int, n_future: int) -> nn.Module:
-        """A module whose ``forward(past, future)`` takes tokens (n, n_past, hidden_size) and (n, n_future, hidden_size)."""
+        """A module: ``forward(past, future)`` of tokens (n, n_past, hidden_size) and (n, n_future, hidden_size)."""
         raise NotImplementedError
 
     def _learn(self, task: Task, device: torch.device) -> WindowModel:
@@ -210,14 +248,19 @@ class NetworkForecaster(WindowForecaster):
             spread = self._train(network, task, generator)
         levels = self.architecture_["levels"]
         return WindowModel(
-            network, task.scaling, task.features, self.panel_.ids, np.array(levels) if levels else LEVELS, None if levels else spread
+            network,
+            task.scaling,
+            task.features,
+            self.panel_.ids,
+            np.array(levels) if levels else LEVELS,
+            None if levels else spread,
         )
 
     def _train(self, network: ForecastNetwork, task: Task, generator: torch.Generator) -> Floats:
         """Train the network, decide how far to trust it, measure its errors on the tail, and learn from the tail."""
         options = self._training_options()
         set_typical_scale(network, task.train)
-        self.penalty_ = fit_linear(network, task.train, task.validation) if self.linear_skip else None
+        self.penalty_ = fit_linear(network, task.train, task.validation) if self.linear_skip else np.inf
         if task.validation is None:
             self._train_unchecked(network, task, options, generator)
             return residual_spread(network, task.everything)
@@ -243,7 +286,7 @@ class NetworkForecaster(WindowForecaster):
     def _learn_tail(
         self, network: ForecastNetwork, task: Task, options: TrainingOptions, generator: torch.Generator
     ) -> None:
-        if network.linear is not None:
+        if network.linear_skip:
             fit_linear(network, task.everything, None, penalty=self.penalty_)
         best = int(np.argmin(self.history_["validation_loss"])) if self.early_stopping else -1
         steps = int(TAIL_SHARE * self.history_["step"][best])
@@ -272,7 +315,9 @@ def _device(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f'device={name!r} is not there ({str(error).splitlines()[0]}). Use "auto" or "cpu".') from error
+        raise ValueError(
+            f'device={name!r} is not there ({str(error).splitlines()[0]}). Use "auto" or "cpu".'
+        ) from error
 
 
 def _generator(random_state: Any) -> tuple[torch.Generator, int]:

@@ -1,4 +1,4 @@
-"""Task: what a forecaster learns from, split in time; and the automatic choices, ranked by the ridge on the validation tail."""
+"""Task: what a forecaster learns from, split in time; and the automatic choices, ranked by the ridge on the tail."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ Integers = NDArray[np.int64]
 
 MAX_LOOKBACK = 512
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
-MAX_TAIL = 20_000  # validation windows of the chosen network
+MAX_TAIL = 4096  # validation windows of the chosen network
 WORTHWHILE = 0.99  # a choice away from the first of its kind has to lower the error to this share
 
 
@@ -79,7 +79,8 @@ def split_in_time(panel: Panel, horizon: int, fraction: float) -> Split:
     n_known = known.sum()
     if n_known < 2:
         raise ShortSeriesError(
-            f"The target has {n_known} known value(s) (n_samples={n_known}); two are needed to learn from. Give a longer history."
+            f"The target has {n_known} known value(s) (n_samples={n_known}); two are needed to learn from. "
+            "Give a longer history."
         )
     return Split(panel, ends, ends - (tail_lengths(ends, horizon, fraction) if fraction > 0 else 0))
 
@@ -87,7 +88,7 @@ def split_in_time(panel: Panel, horizon: int, fraction: float) -> Split:
 def make_task(
     split: Split, choice: Choice, horizon: int, device: torch.device | str = "cpu", model: WindowModel | None = None
 ) -> Task:
-    """Lay out the windows of train, of the validation tail, and of both together; in the units of `model` if it is given."""
+    """Lay out the windows of train, of the validation tail, and of both; in the units of `model` if it is given."""
     panel = split.panel
     lookback = choice.lookback
     scaling = model.scaling if model else fit_scaling(choice.target_transform, panel.values, panel.indptr)
@@ -99,7 +100,9 @@ def make_task(
     train_origins = split.origins(lookback, horizon, part="train")
     series, positions = split.origins(lookback, horizon, part="validation")
     if not len(everything.rows):
-        raise ShortSeriesError("No known value has a known value among the steps before it. Raise lookback, or fill gaps.")
+        raise ShortSeriesError(
+            "No known value has a known value among the steps before it. Raise lookback, or fill gaps."
+        )
     if not len(positions) or not len(train_origins[0]):
         return Task(scaling, features, everything, None, everything, series, positions)
     train = sample_of(panel, split.cuts, scaling, features, *train_origins, **layout)
@@ -112,10 +115,10 @@ def make_task(
 def choose(
     split: Split, past_only: tuple[bool, ...], *, horizon: int, season_length: int, wanted: dict[str, Any]
 ) -> tuple[Choice, list[dict[str, Any]]]:
-    """Choose what is "auto" by the mean absolute error of the ridge on the validation tail, each series in its own unit.
+    """Choose what is "auto" by the mean absolute error of the ridge on the validation tail, each series in its unit.
 
-    First transform and normalisation together, at a medium lookback; then the lookback. All candidates forecast the same
-    steps, and see what lies before these only.
+    First transform and normalisation together, at a medium lookback; then the lookback. All candidates forecast the
+    same steps, and see what lies before these only.
 
     Returns
     -------

@@ -8,13 +8,15 @@ from seqcast.models._network import NetworkForecaster
 
 __all__ = ["GRUForecaster", "LSTMForecaster", "RNNForecaster", "RecurrentBackbone"]
 
-WORK_BUFFER = 8 * 2**20  # bytes of one layer's gates; glibc maps larger blocks anew, and faults them in, at every step
+WORK_BUFFER = (
+    4.5 * 2**20
+)  # bytes of one layer's gates; malloc hands larger blocks back, and faults them in anew, at every step
 
 
 class RecurrentBackbone(nn.Module):
     """A recurrent network over the past tokens; orthogonal recurrent weights, forget gates open at first."""
 
-    def __init__(self, cell: type[nn.RNNBase], width: int, n_layers: int, dropout: float):
+    def __init__(self, cell: type[nn.RNN | nn.LSTM | nn.GRU], width: int, n_layers: int, dropout: float):
         super().__init__()
         self.layers = cell(width, width, n_layers, batch_first=True, dropout=dropout if n_layers > 1 else 0.0)
         for name, parameter in self.layers.named_parameters():
@@ -40,7 +42,7 @@ class RecurrentBackbone(nn.Module):
         """Windows whose work buffers stay small enough for malloc to keep them from step to step."""
         if not isinstance(self.layers, nn.LSTM):
             return 2**31
-        return max(WORK_BUFFER // (4 * 4 * self.layers.hidden_size * n_tokens), 16)
+        return max(int(WORK_BUFFER / (16 * self.layers.hidden_size * n_tokens)), 16)  # 4 gates of 4 bytes
 
 
 @parameters

@@ -72,5 +72,7 @@ class TransformerForecaster(NetworkForecaster):
     def _make_backbone(self, options: dict, n_past: int, n_future: int) -> nn.Module:
         width, n_heads = options["hidden_size"], options["n_heads"]
         if width % n_heads:
-            raise ValueError(f"hidden_size must be a multiple of n_heads, got {width} and {n_heads}. Change one of them.")
+            raise ValueError(
+                f"hidden_size must be a multiple of n_heads, got {width} and {n_heads}. Change one of them."
+            )
         return TransformerBackbone(width, options["n_layers"], n_heads, options["feedforward_size"], options["dropout"])

@@ -23,10 +23,14 @@ class PatchEmbedding(nn.Module):
         self.place = nn.Parameter(0.1 * torch.randn(self.n_past + self.n_future, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, z: torch.Tensor, observed: torch.Tensor, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, z: torch.Tensor, observed: torch.Tensor, features: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         before, after = self.missing
         known = torch.stack((z, observed), 2)  # (n, lookback, 2)
-        steps = torch.cat((F.pad(known, (0, 0, 0, features.shape[1] - self.lookback)), features), 2)  # (n, steps, channels)
+        steps = torch.cat(
+            (F.pad(known, (0, 0, 0, features.shape[1] - self.lookback)), features), 2
+        )  # (n, steps, channels)
         steps = F.pad(steps, (0, 0, before, after)) if before or after else steps
         patches = steps.unflatten(1, (-1, self.patch_length)).flatten(2)  # (n, n_tokens, patch_length * channels)
         tokens = self.dropout(self.project(patches) + self.place)  # (n, n_tokens, width)

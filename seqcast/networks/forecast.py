@@ -1,6 +1,6 @@
 """ForecastNetwork: the whole network on one page."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -37,11 +37,18 @@ class ForecastNetwork(nn.Module):
     linear_skip : bool
         Whether the network corrects a linear forecast, or the center of the window.
     backbone : Module, optional
-        ``forward(past, future)`` of tokens (n, n_past, width) and (n, n_future, width) gives (n, n_future, width). Without one
-        the network is the linear forecast.
+        ``forward(past, future)`` of tokens (n, n_past, width) and (n, n_future, width) gives (n, n_future, width).
+        Without one the network is the linear forecast.
     embedding, head : Module, optional
         What stands before and after the backbone.
     """
+
+    typical_scale: torch.Tensor  # (), the unit of windows that are not divided by their own spread
+    shrinkage: torch.Tensor  # (), the share of the correction that is kept
+    is_known: torch.Tensor  # (lookback + horizon, n_features)
+    embedding: Any
+    backbone: Any
+    head: Any
 
     def __init__(
         self,
@@ -64,7 +71,8 @@ class ForecastNetwork(nn.Module):
         self.known = [j for j, only in enumerate(past_only) if not only]
         self.register_buffer("typical_scale", torch.ones(()))
         self.register_buffer("shrinkage", torch.ones(()))
-        self.linear = LinearSkip(lookback, horizon, len(past_only)) if linear_skip else None
+        self.linear = LinearSkip(lookback, horizon, len(past_only))
+        self.linear_skip = linear_skip
         self.embedding, self.backbone, self.head = embedding, backbone, head
 
     def normalise(self, windows: torch.Tensor) -> Normalised:
@@ -92,7 +100,7 @@ class ForecastNetwork(nn.Module):
 
     def linear_forecast(self, past: Normalised) -> torch.Tensor:
         """The forecast without the correction, (n, horizon, 1)."""
-        if self.linear is None:
+        if not self.linear_skip:
             return past.z.new_zeros(len(past.z), self.horizon, 1)
         return self.linear(past.z, past.features).unsqueeze(2)
 

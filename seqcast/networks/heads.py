@@ -25,7 +25,9 @@ class Head(nn.Module):
 
     def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """`hidden` (n, n_tokens, width) and covariates `known` (n, horizon, n_known) give (n, horizon, n_outputs)."""
-        steps = self.unpatch(hidden).view(len(hidden), -1, self.step_width)[:, : self.horizon]  # (n, horizon, step_width)
+        steps = self.unpatch(hidden).view(len(hidden), -1, self.step_width)[
+            :, : self.horizon
+        ]  # (n, horizon, step_width)
         return self.out(F.gelu(steps + self.known(known))) if self.n_known else steps
 
 

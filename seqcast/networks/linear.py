@@ -17,6 +17,8 @@ Batches = Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 class LinearSkip(nn.Module):
     """Linear forecast of every step from the normalised window, and covariates of past and future steps."""
 
+    weight: torch.Tensor  # (n_columns, horizon)
+
     def __init__(self, lookback: int, horizon: int, n_features: int):
         super().__init__()
         self.steps = -(-(lookback + horizon) * n_features // MAX_COLUMNS) or 1  # steps averaged into one column
@@ -49,7 +51,8 @@ class RidgePath:
     Parameters
     ----------
     batches : callable
-        Gives anew an iterable of design (n, n_columns), target (n, horizon) and weight (n, horizon; 1 where the target is known, else 0).
+        Gives anew an iterable of design (n, n_columns), target (n, horizon) and weight (n, horizon), which is 1 where
+        the target is known, else 0.
     imputing_penalty : float
         Penalty of the forecasts that fill in missing targets.
     """
@@ -70,18 +73,18 @@ class RidgePath:
 
 
 def _moments(batches: Batches) -> tuple[torch.Tensor, torch.Tensor, bool]:
-    gram = cross = 0.0
+    gram = cross = torch.zeros(())
     is_complete = True
     for design, target, weight in batches():
         design = design.double()
-        gram = gram + design.T @ design
-        cross = cross + design.T @ (target * weight).double()
+        gram = gram + design.T @ design  # (n_columns, n_columns)
+        cross = cross + design.T @ (target * weight).double()  # (n_columns, horizon)
         is_complete = is_complete and bool(weight.all())
     return gram, cross, is_complete
 
 
 def _imputed_cross(batches: Batches, coefficients: torch.Tensor) -> torch.Tensor:
-    cross = 0.0
+    cross = torch.zeros(())
     for design, target, weight in batches():
         design = design.double()
         cross = cross + design.T @ torch.where(weight > 0, target.double(), design @ coefficients)

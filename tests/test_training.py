@@ -1,0 +1,116 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch import nn
+
+from seqcast.models.recurrent import RecurrentBackbone
+from seqcast.networks.embedding import PatchEmbedding
+from seqcast.networks.forecast import ForecastNetwork
+from seqcast.networks.heads import Head
+from seqcast.training import Sample, Trainer, TrainingOptions, evaluate, fit_network, loss_function
+from seqcast.windows import make_windows
+
+OPTIONS = TrainingOptions(
+    loss=loss_function("mse"),
+    learning_rate=0.01,
+    weight_decay=0.0,
+    batch_size=100,
+    max_steps=60,
+    early_stopping=True,
+    n_iter_no_change=3,
+)
+
+
+def make_network():
+    torch.manual_seed(0)
+    return ForecastNetwork(
+        lookback=6,
+        horizon=2,
+        backbone=RecurrentBackbone(nn.LSTM, 8, 1, 0.0),
+        embedding=PatchEmbedding(6, 2, 0, patch_length=1, width=8, dropout=0.0),
+        head=Head(8, 2, 0, patch_length=1),
+        linear_skip=False,
+    )
+
+
+def samples():
+    windows = make_windows(np.sin(np.arange(200) / 2), np.empty((200, 0)), np.array([0, 200]), lookback=6, horizon=2)
+    rows = windows.rows(np.zeros(190, int), np.arange(6, 196))
+    return Sample(windows, rows[:150]), Sample(windows, rows[150:])
+
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def test_training_lowers_the_validation_loss():
+    network, (train, validation) = make_network(), samples()
+    before = evaluate(network, validation, OPTIONS.loss)
+    history = fit_network(network, train, validation, OPTIONS, generator())
+    assert evaluate(network, validation, OPTIONS.loss) < 0.5 * before
+    assert history["step"] == [10, 20, 30, 40, 50, 60]
+    assert len(history["train_loss"]) == len(history["validation_loss"]) == 6
+
+
+def test_network_ends_with_its_best_averaged_weights():
+    network, (train, validation) = make_network(), samples()
+    history = fit_network(network, train, validation, OPTIONS, generator())
+    assert_allclose(evaluate(network, validation, OPTIONS.loss), min(history["validation_loss"]), rtol=1e-5)
+
+
+def test_training_stops_when_validation_does_not_improve():
+    train, validation = samples()
+    windows = dataclasses.replace(validation.windows, data=-validation.windows.data.abs())  # nothing to be learned there
+    hopeless = dataclasses.replace(OPTIONS, max_steps=1000, learning_rate=0.1, n_iter_no_change=2)
+    history = fit_network(make_network(), train, Sample(windows, validation.rows), hopeless, generator())
+    assert history["step"][-1] < 1000
+    assert int(np.argmin(history["validation_loss"])) == len(history["step"]) - 3
+
+
+def test_parts_of_a_batch_sum_to_the_same_step(monkeypatch):
+    batch = samples()[0].windows.gather(samples()[0].rows[:16])
+    weights = []
+    for limit in (16, 5):
+        monkeypatch.setattr(RecurrentBackbone, "batch_limit", lambda self, n, limit=limit: limit)
+        network = make_network()
+        loss = Trainer(network, OPTIONS).train_step(batch)
+        weights.append([loss, *(p.detach() for p in network.parameters())])
+    for whole, parts in zip(*weights, strict=True):
+        assert_allclose(whole, parts, rtol=1e-4, atol=1e-6)
+
+
+def test_same_generator_gives_the_same_weights():
+    ends = []
+    for _ in range(2):
+        network = make_network()
+        fit_network(network, *samples(), OPTIONS, generator())
+        ends.append(torch.cat([p.detach().ravel() for p in network.parameters()]))
+    assert torch.equal(*ends)
+
+
+def test_masked_targets_count_for_nothing():
+    network, (train, _) = make_network(), samples()
+    batch = train.windows.gather(train.rows[:8])
+    batch[:, -1, 1] = 0.0
+    other = batch.clone()
+    other[:, -1, 0] = 1e6
+    loss = [Trainer(network, dataclasses.replace(OPTIONS, learning_rate=0.0)).train_step(b) for b in (batch, other)]
+    assert loss[0] == loss[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "expected"), [("mse", 2.0, 4.0), ("mae", -2.0, 2.0), ("huber", 2.0, 1.5), ("huber", 0.5, 0.125)]
+)
+def test_pointwise_losses(name, error, expected):
+    loss = loss_function(name)(torch.zeros(1, 1, 1), torch.full((1, 1), error))
+    assert loss.item() == expected
+
+
+def test_quantile_loss_is_twice_the_pinball_loss():
+    loss = loss_function("quantile", (0.1, 0.5))
+    outputs = torch.zeros(1, 1, 2)
+    assert_allclose(loss(outputs, torch.full((1, 1), 3.0)).item(), 2 * (0.1 * 3 + 0.5 * 3) / 2)
+    assert_allclose(loss(outputs, torch.full((1, 1), -3.0)).item(), 2 * (0.9 * 3 + 0.5 * 3) / 2)

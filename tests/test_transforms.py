@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from seqcast.transforms import TRANSFORMS, fit_scaling, log_is_allowed
+
+VALUES = np.array([1.0, 4.0, np.nan, 2.0, 8.0, 300.0, 100.0, 200.0])
+INDPTR = np.array([0, 5, 8])
+SERIES = np.repeat([0, 1], [5, 3])
+
+
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_inverse_restores_the_values(kind):
+    scaling = fit_scaling(kind, VALUES, INDPTR)
+    standard = scaling.apply(VALUES, SERIES)
+    known = ~np.isnan(VALUES)
+    assert_allclose(scaling.invert(standard, SERIES)[known], VALUES[known], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_each_series_has_mean_0_and_deviation_1(kind):
+    standard = fit_scaling(kind, VALUES, INDPTR).apply(VALUES, SERIES)
+    for i in (0, 1):
+        assert_allclose(np.nanmean(standard[SERIES == i]), 0, atol=1e-12)
+        assert_allclose(np.nanstd(standard[SERIES == i]), 1)
+
+
+def test_log_of_zeros_moves_values_up_by_the_smallest_positive_one():
+    values = np.array([0.0, 2.0, 6.0])
+    scaling = fit_scaling("log", values, np.array([0, 3]))
+    moved = scaling.apply(values, np.zeros(3, int)) * scaling.scale + scaling.center
+    assert_allclose(moved, np.log([2.0, 4.0, 8.0]))
+
+
+def test_log_is_offered_only_where_values_are_positive():
+    assert log_is_allowed(np.array([1.0, 2.0, np.nan]))
+    assert not log_is_allowed(np.array([-1.0, 2.0]))
+    assert not log_is_allowed(np.array([0.0, 0.0, 1.0]))
+    assert not log_is_allowed(np.array([5.0, 5.0]))
+
+
+@pytest.mark.parametrize("kind", TRANSFORMS)
+@pytest.mark.parametrize("level", [-3.0, 0.0, 1e9])
+def test_constant_series_stays_finite(kind, level):
+    values = np.full(5, abs(level) if kind == "log" else level)
+    scaling = fit_scaling(kind, values, np.array([0, 5]))
+    standard = scaling.apply(values, np.zeros(5, int))
+    assert_allclose(standard, 0, atol=1e-9)
+    assert_allclose(scaling.invert(standard, np.zeros(5, int)), values, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["log", "asinh"])
+def test_absurd_forecast_stays_finite(kind):
+    scaling = fit_scaling(kind, VALUES, INDPTR)
+    assert np.isfinite(scaling.invert(np.array([1e6, -1e6]), np.array([0, 1]))).all()
+
+
+def test_small_changes_at_a_high_level_survive_float32():
+    values = 1e9 + np.arange(10.0)
+    standard = fit_scaling("none", values, np.array([0, 10])).apply(values, np.zeros(10, int)).astype(np.float32)
+    assert_allclose(np.diff(standard), np.diff(standard)[0], rtol=1e-4)
+
+
+def test_series_without_a_value_has_center_0_and_scale_1():
+    scaling = fit_scaling("none", np.array([np.nan, 3.0, 5.0]), np.array([0, 1, 3]))
+    assert scaling.center.tolist() == [0.0, 4.0]
+    assert scaling.scale.tolist() == [1.0, 1.0]
