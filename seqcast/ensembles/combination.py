@@ -49,11 +49,13 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters, those of the members as name__parameter."""
-        return self._get_params("forecasters", deep=deep) if self.forecasters else super().get_params(deep=deep)
+        is_given = isinstance(self.forecasters, (list, tuple))
+        return self._get_params("forecasters", deep=deep) if is_given else super().get_params(deep=deep)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, those of the members as name__parameter."""
-        return self._set_params("forecasters", **params) if self.forecasters else super().set_params(**params)
+        is_given = isinstance(params.get("forecasters", self.forecasters), (list, tuple))
+        return self._set_params("forecasters", **params) if is_given else super().set_params(**params)
 
     def _fit_panel(self, panel: Panel) -> None:
         members = self.forecasters or [
