@@ -98,10 +98,11 @@ def fit_arima(values: Floats, regressors: Floats, season_length: int, seasonal_d
     estimated by exact likelihood through statsmodels. Slopes and constant are those of generalised least squares.
     """
     m, seasonal_d = season_length, seasonal_differences
-    d = 1 if len(values) < _FEWEST else choose_differences(_difference(values, m, 0, seasonal_d))
+    is_short = len(values) < _FEWEST
+    d = int(len(values) > 1) if is_short else choose_differences(_difference(values, m, 0, seasonal_d))
     task = _Task(_difference(values, m, d, seasonal_d), _difference(regressors, m, d, seasonal_d), m)
-    orders, parameters = _Orders(0, 0, 0, 0, 0), np.empty(0)
-    if len(values) >= _FEWEST:
+    orders, parameters = _Orders(0, 0, 0, 0, 1 - d), np.empty(0)
+    if not is_short:
         orders, parameters = _search(task, _Orders(3, 3, int(m > 1), int(m > 1), int(d + seasonal_d < 2)))
         parameters = _exact_fit(task, orders, parameters)
     errors, slopes = _whiten(parameters, task, orders)

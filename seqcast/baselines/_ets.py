@@ -97,11 +97,20 @@ def fit_ets(values: Floats, season_length: int) -> EtsForm:
     if len(values) < 6 or is_constant(values):
         sigma = float(np.sqrt(np.mean(np.diff(values) ** 2))) if len(values) > 1 else 0.0
         return EtsForm("add", "none", float(values[0]), sigma=sigma)
+    unit = np.abs(values).mean()
+    values = values / unit  # the optimiser's steps and tolerances are made for values near 1
     kinds = _kinds(len(values), season_length, is_positive=values.min() > 0)
     ranked = sorted((_estimate(values, season_length, kind, False) for kind in kinds), key=itemgetter(0))
     if len(values) <= _LONG:
         ranked = sorted((_estimate(values, season_length, kind, True) for _, kind, _ in ranked[:3]), key=itemgetter(0))
-    return ranked[0][2]
+    form = ranked[0][2]
+    return replace(
+        form,
+        level=float(form.level * unit),
+        trend=float(form.trend * unit),
+        seasonal=np.asarray(form.seasonal) * (1.0 if form.season == "mul" else unit),
+        sigma=float(form.sigma * (1.0 if form.error == "mul" else unit)),
+    )
 
 
 def _kinds(n: int, season_length: int, *, is_positive: bool) -> Iterator[_Kind]:

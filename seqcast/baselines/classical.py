@@ -95,8 +95,9 @@ class Theta(NormalForecaster):
             plain = plain / season if multiplies else plain - season
         slope, alpha = 0.0, 1.0
         if len(plain) > 3 and not is_constant(plain):
-            found = ThetaModel(plain, deseasonalize=False).fit().params
-            slope, alpha = float(found["b0"]), float(found["alpha"])
+            unit = np.abs(plain).mean()
+            found = ThetaModel(plain / unit, deseasonalize=False).fit().params
+            slope, alpha = float(found["b0"] * unit), float(found["alpha"])
         form = EtsForm("add", "none", float(plain[0]) - slope / 2, slope / 2, alpha=alpha, phi=1.0)
         return _state(values, cycle, multiplies=multiplies, ets=replace(form, sigma=one_step_sigma(form, plain)))
 
@@ -114,9 +115,9 @@ class ARIMA(NormalForecaster):
     -----
     A regression with ARIMA(p, d, q)(P, D, Q) errors [1]_: d by the KPSS test, D = 1 if the season is strong, p and q
     up to 3, P and Q up to 1 by stepwise search [2]_ with conditional sums of squares. The parameters of the chosen
-    orders are those of exact likelihood, by statsmodels. A season longer than 24 steps becomes Fourier terms; a year of
-    weeks has the period 365.25 / 7. At a masked step the forecast stands in for the value. Quantiles are normal. Columns
-    in `past_features` are not used; unknown values of the others count as their mean.
+    orders are those of exact likelihood, by statsmodels. A season longer than 24 steps becomes Fourier terms; a year
+    of weeks has the period 365.25 / 7. At a masked step the forecast stands in for the value. Quantiles are normal.
+    Columns in `past_features` are not used; unknown values of the others count as their mean.
 
     References
     ----------

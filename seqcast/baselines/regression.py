@@ -58,7 +58,9 @@ class RegressionForecaster(BaseForecaster):
                 "No known value has another one before it at one of the lags: 1 sample teaches a regressor nothing. "
                 f"Give longer series, now of at most {panel.lengths.max()} rows, or other lags."
             )
-        known, window = known[taught], window[taught]
+        share = np.where(taught, 1 - np.isnan(window).mean(axis=1), 0)
+        whole = share >= min(0.9, np.median(share[taught]))  # windows with few values have a scale of chance
+        known, window = known[whole], window[whole]
         self.feature_means_ = np.array([_mean(column) for column in panel.features.T])
         model = HistGradientBoostingRegressor(random_state=0) if self.regressor is None else self.regressor
         self.takes_nan_ = bool(get_tags(model).input_tags.allow_nan)
