@@ -271,7 +271,8 @@ def to_float(column: Any, what: str) -> Floats:
         raise ValueError(f"Complex data not supported: {what} holds {dtype} values.")
     if getattr(dtype, "kind", "O") == "b" and what.startswith(("Target", "The target", "y")):
         raise TypeError(f"{what} holds booleans; a target must be numeric. Use .astype(float) if 0 and 1 are meant.")
-    if isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or getattr(dtype, "kind", "O") in "USmM":
+    is_text = getattr(dtype, "kind", "") == "O" and pd.api.types.infer_dtype(column, skipna=True) == "string"
+    if is_text or isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or getattr(dtype, "kind", "O") in "USmM":
         raise TypeError(
             f"{what} holds {dtype} values; they must be numbers. Use pd.to_numeric, or astype('category') for "
             "a covariate."

@@ -1,5 +1,6 @@
 """The regular grid of times that all series of a panel share: inference, positions, continuation."""
 
+import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -192,7 +193,7 @@ def season_length_of(freq: Any) -> int:
     if isinstance(freq, (int, np.integer)):
         return 1
     offset = _offset(freq)
-    if isinstance(offset, Tick):
+    if _is_tick(offset):
         step = pd.Timedelta(offset)
         unit = (
             _DAY
@@ -235,14 +236,21 @@ def _check_period_freq(index: pd.PeriodIndex, freq: Any) -> None:
 
 def _offset(freq: Any) -> BaseOffset:
     try:
-        return to_offset(freq)
-    except ValueError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # the old aliases, in pandas before 3
+            return to_offset(freq)
+    except (ValueError, FutureWarning) as error:
         raise FrequencyError(f"freq={freq!r} is no frequency of pandas: {error}") from None
+
+
+def _is_tick(offset: BaseOffset) -> bool:
+    """Whether a step is a fixed span of time; a day is not, in a zone, whatever pandas before 3 says."""
+    return isinstance(offset, Tick) and not isinstance(offset, Day)
 
 
 def _fixed_step(freq: BaseOffset, start: pd.Timestamp) -> pd.Timedelta | None:
     """The step as a fixed span of time, or None where the calendar or the zone decides its length."""
-    if isinstance(freq, Tick):
+    if _is_tick(freq):
         return pd.Timedelta(freq)
     if start.tz is None and isinstance(freq, (Day, Week)):
         if isinstance(freq, Week) and freq.weekday not in (None, start.weekday()):
@@ -320,16 +328,12 @@ def _even_offset(times: pd.DatetimeIndex) -> BaseOffset:
 
 
 def _span(offset: BaseOffset) -> pd.Timedelta:
-    return (
-        pd.Timedelta(offset)
-        if isinstance(offset, Tick)
-        else offset.n * (7 * _DAY if isinstance(offset, Week) else _DAY)
-    )
+    return pd.Timedelta(offset) if _is_tick(offset) else offset.n * (7 * _DAY if isinstance(offset, Week) else _DAY)
 
 
 def _counted(times: pd.DatetimeIndex, offset: BaseOffset) -> tuple[int, BaseOffset] | None:
     """Grid steps from the first to the last time by the longest multiple of an offset that holds them all."""
-    if isinstance(offset, Tick):
+    if _is_tick(offset):
         return int((times[-1] - times[0]) // pd.Timedelta(offset)) + 1, offset
     try:
         steps = TimeAxis("datetime", times[0], offset).positions(times)
