@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from seqcast.networks.dropout import set_generator
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.windows import Windows
 
@@ -92,7 +93,7 @@ def fit_network(
     options : TrainingOptions
         Loss, steps, rates.
     generator : torch.Generator
-        Decides the order of the windows. Dropout draws from torch's own generator: fork it around the call.
+        Decides the order of the windows, and its seed what dropout leaves out.
 
     Returns
     -------
@@ -100,9 +101,13 @@ def fit_network(
         ``step``, ``train_loss`` and ``validation_loss`` at each validation, lists of equal length.
     """
     trainer = Trainer(network, options)
+    own = torch.Generator(train.rows.device).manual_seed(generator.initial_seed())
+    set_generator(network, own)
     if validation is not None:
         validation = validation.thinned(MAX_VALIDATION * options.batch_size)
-    return trainer.fit(train, validation, generator)
+    history = trainer.fit(train, validation, generator)
+    set_generator(network, None)
+    return history
 
 
 class Trainer:

@@ -6,6 +6,7 @@ from torch import nn
 
 from seqcast.models.recurrent import RecurrentBackbone
 from seqcast.models.transformer import TransformerBackbone
+from seqcast.networks.dropout import Dropout
 from seqcast.networks.embedding import PatchEmbedding
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.heads import Head, QuantileHead
@@ -30,9 +31,7 @@ def make_network(backbone="GRU", *, patch_length=3, levels=0, past_only=(False, 
         past_only=past_only,
         normalization=normalization,
         backbone=BACKBONES[backbone](),
-        embedding=PatchEmbedding(
-            LOOKBACK, HORIZON, len(past_only), patch_length=patch_length, width=8, dropout=0.0
-        ),
+        embedding=PatchEmbedding(LOOKBACK, HORIZON, len(past_only), patch_length=patch_length, width=8, dropout=0.0),
         head=QuantileHead(head, levels // 2) if levels else head,
     )
     return network.eval()
@@ -96,12 +95,12 @@ def test_recurrent_backbone_takes_one_step_per_future_token_from_the_final_state
     past, future = torch.randn(3, 5, 8), torch.randn(3, 2, 8)
     out = backbone(past, future)
     for k in range(2):
-        step = backbone.layers(torch.cat((past, future[:, k : k + 1]), 1))[0][:, -1]
+        step = backbone.layers[0](torch.cat((past, future[:, k : k + 1]), 1))[0][:, -1]
         assert_allclose(out[:, k].detach(), step.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_recurrent_weights_are_orthogonal_and_forget_gates_open():
-    layers = BACKBONES["LSTM"]().layers
+    layers = BACKBONES["LSTM"]().layers[0]
     for block in layers.weight_hh_l0.detach().split(8):
         assert_allclose(block @ block.T, np.eye(8), atol=1e-5)
     assert layers.bias_ih_l0[8:16].tolist() == [1.0] * 8
@@ -180,3 +179,14 @@ def test_many_covariates_are_averaged_over_steps():
     network = ForecastNetwork(lookback=100, horizon=20, past_only=(False,) * 50)
     assert network.linear.steps == 4
     assert network.linear.weight.shape == (100 + 1 + 30 * 50, 20)
+
+
+def test_dropout_leaves_out_its_share_and_keeps_the_mean():
+    dropout = Dropout(0.25)
+    dropout.generator = torch.Generator().manual_seed(0)
+    before = torch.get_rng_state()
+    out = dropout(torch.ones(300, 301))
+    assert_allclose((out == 0).float().mean(), 0.25, atol=0.005)
+    assert_allclose(out.mean(), 1.0, atol=0.01)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(dropout.eval()(out), out)

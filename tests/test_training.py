@@ -63,7 +63,9 @@ def test_network_ends_with_its_best_averaged_weights():
 
 def test_training_stops_when_validation_does_not_improve():
     train, validation = samples()
-    windows = dataclasses.replace(validation.windows, data=-validation.windows.data.abs())  # nothing to be learned there
+    windows = dataclasses.replace(
+        validation.windows, data=-validation.windows.data.abs()
+    )  # nothing to be learned there
     hopeless = dataclasses.replace(OPTIONS, max_steps=1000, learning_rate=0.1, n_iter_no_change=2)
     history = fit_network(make_network(), train, Sample(windows, validation.rows), hopeless, generator())
     assert history["step"][-1] < 1000

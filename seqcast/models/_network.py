@@ -1,8 +1,7 @@
 """WindowForecaster and NetworkForecaster: from a panel to a trained network, and its forecasts back."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from threading import Lock
 from typing import Any, Self
 
 import numpy as np
@@ -43,6 +42,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 TAIL_SHARE, TAIL_RATE = 0.2, 0.3  # of the best number of steps, of the learning rate: training on everything at the end
+SEEDING = Lock()  # torch initialises weights from one generator for the whole process
 STEPS_UNCHECKED = 200  # steps, at most, where the data are too few for validation
 
 
@@ -193,9 +193,9 @@ class NetworkForecaster(WindowForecaster):
         split = split_in_time(self.panel_, self._longest, 0)
         choice = Choice(self.target_transform_, self.normalization_, self.lookback_)
         task = make_task(split, choice, self._longest, self.model_.device, self.model_)
-        generator, seed = _generator(self.random_state)
-        with _own_randomness(seed, self.model_.device):
-            self.history_ = fit_network(self.model_.network, task.everything, None, self._training_options(), generator)
+        self.history_ = fit_network(
+            self.model_.network, task.everything, None, self._training_options(), _generator(self.random_state)
+        )
         return self
 
     def _wanted(self) -> dict[str, Any]:
@@ -240,12 +240,14 @@ class NetworkForecaster(WindowForecaster):
         raise NotImplementedError
 
     def _learn(self, task: Task, device: torch.device) -> WindowModel:
-        generator, seed = _generator(self.random_state)
-        with _own_randomness(seed, device):
-            network = self._build().to(device)
-            if self.warm_start and hasattr(self, "model_"):
-                _copy_weights(self.model_.network, network)
-            spread = self._train(network, task, generator)
+        generator = _generator(self.random_state)
+        with SEEDING, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())
+            network = self._build()
+        network.to(device)
+        if self.warm_start and hasattr(self, "model_"):
+            _copy_weights(self.model_.network, network)
+        spread = self._train(network, task, generator)
         levels = self.architecture_["levels"]
         return WindowModel(
             network,
@@ -320,19 +322,10 @@ def _device(name: str) -> torch.device:
         ) from error
 
 
-def _generator(random_state: Any) -> tuple[torch.Generator, int]:
-    """A generator of our own, and the seed that it begins with."""
+def _generator(random_state: Any) -> torch.Generator:
+    """A generator of our own."""
     random = np.random.RandomState() if random_state is None else check_random_state(random_state)
-    seed = int(random.randint(2**31 - 1))
-    return torch.Generator().manual_seed(seed), seed
-
-
-@contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch inside, and leave its generators outside as they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
+    return torch.Generator().manual_seed(int(random.randint(2**31 - 1)))
 
 
 def _copy_weights(source: ForecastNetwork, target: ForecastNetwork) -> None:

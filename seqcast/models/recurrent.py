@@ -5,6 +5,7 @@ from torch import nn
 
 from seqcast._parameters import parameters
 from seqcast.models._network import NetworkForecaster
+from seqcast.networks.dropout import Dropout
 
 __all__ = ["GRUForecaster", "LSTMForecaster", "RNNForecaster", "RecurrentBackbone"]
 
@@ -18,31 +19,35 @@ class RecurrentBackbone(nn.Module):
 
     def __init__(self, cell: type[nn.RNN | nn.LSTM | nn.GRU], width: int, n_layers: int, dropout: float):
         super().__init__()
-        self.layers = cell(width, width, n_layers, batch_first=True, dropout=dropout if n_layers > 1 else 0.0)
+        self.layers = nn.ModuleList(cell(width, width, batch_first=True) for _ in range(n_layers))
+        self.dropout = Dropout(dropout)
         for name, parameter in self.layers.named_parameters():
-            if name.startswith("weight_hh"):
+            if "weight_hh" in name:
                 for block in parameter.data.split(width):
                     nn.init.orthogonal_(block)
-            elif name.startswith("bias"):
+            elif "bias" in name:
                 nn.init.zeros_(parameter)
-                if cell is nn.LSTM and name.startswith("bias_ih"):
+                if cell is nn.LSTM and "bias_ih" in name:
                     parameter.data[width : 2 * width] = 1.0  # gates lie in the order input, forget, cell, output
 
     def forward(self, past: torch.Tensor, future: torch.Tensor) -> torch.Tensor:
         n, n_future, width = future.shape
-        _, state = self.layers(past)  # (n_layers, n, width), the LSTM's twice
-        if isinstance(state, tuple):
-            state = tuple(part.repeat_interleave(n_future, 1) for part in state)
-        else:
-            state = state.repeat_interleave(n_future, 1)  # (n_layers, n * n_future, width)
-        hidden, _ = self.layers(future.reshape(n * n_future, 1, width), state)
-        return hidden.view(n, n_future, width)
+        future = future.reshape(n * n_future, 1, width)
+        for layer in self.layers:
+            past, state = layer(past)  # (n, n_past, width), (1, n, width), the LSTM's state twice
+            if isinstance(state, tuple):
+                state = tuple(part.repeat_interleave(n_future, 1) for part in state)
+            else:
+                state = state.repeat_interleave(n_future, 1)  # (1, n * n_future, width)
+            future, _ = layer(future, state)
+            past, future = self.dropout(past), self.dropout(future)
+        return future.view(n, n_future, width)
 
     def batch_limit(self, n_tokens: int) -> int:
         """Windows whose work buffers stay small enough for malloc to keep them from step to step."""
-        if not isinstance(self.layers, nn.LSTM):
+        if not isinstance(self.layers[0], nn.LSTM):
             return 2**31
-        return max(int(WORK_BUFFER / (16 * self.layers.hidden_size * n_tokens)), 16)  # 4 gates of 4 bytes
+        return max(int(WORK_BUFFER / (16 * self.layers[0].hidden_size * n_tokens)), 16)  # 4 gates of 4 bytes
 
 
 @parameters

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from seqcast._parameters import at_least, option, parameters
 from seqcast.models._network import NetworkForecaster
+from seqcast.networks.dropout import Dropout
 
 __all__ = ["TransformerBackbone", "TransformerForecaster"]
 
@@ -15,18 +16,17 @@ class Block(nn.Module):
 
     def __init__(self, width: int, n_heads: int, feedforward: int, dropout: float):
         super().__init__()
-        self.n_heads, self.p = n_heads, dropout
+        self.n_heads = n_heads
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attend, self.merge = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.widen, self.narrow = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: torch.Tensor, n_past: int) -> torch.Tensor:
         n, n_tokens, width = x.shape
         heads = self.attend(self.norm_1(x)).view(n, n_tokens, 3, self.n_heads, -1).transpose(1, 3)
         query, key, value = heads.unbind(2)  # (n, n_heads, n_tokens, width / n_heads)
-        p = self.p if self.training else 0.0
-        seen = F.scaled_dot_product_attention(query, key[:, :, :n_past], value[:, :, :n_past], dropout_p=p)
+        seen = F.scaled_dot_product_attention(query, key[:, :, :n_past], value[:, :, :n_past])
         x = x + self.dropout(self.merge(seen.transpose(1, 2).reshape(n, n_tokens, width)))  # (n, n_tokens, width)
         return x + self.dropout(self.narrow(F.gelu(self.widen(self.norm_2(x)))))  # (n, n_tokens, width)
 

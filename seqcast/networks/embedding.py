@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from seqcast.networks.dropout import Dropout
+
 __all__ = ["PatchEmbedding"]
 
 
@@ -21,7 +23,7 @@ class PatchEmbedding(nn.Module):
         self.n_future = -(-horizon // patch_length)
         self.project = nn.Linear(patch_length * (2 + n_features), width)
         self.place = nn.Parameter(0.1 * torch.randn(self.n_past + self.n_future, width))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, z: torch.Tensor, observed: torch.Tensor, features: torch.Tensor

@@ -1,0 +1,326 @@
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from joblib import Parallel, delayed
+from numpy.testing import assert_allclose, assert_array_equal
+from pandas.testing import assert_series_equal
+from scipy.stats import norm
+from sklearn.base import clone
+
+import seqcast
+from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
+from seqcast.exceptions import ShortSeriesError
+from seqcast.models._calibration import hac_variance
+from seqcast.models._model import interpolate_levels
+from seqcast.models._task import Choice, make_task, patch_length_for, split_in_time
+
+NETWORKS = (RNNForecaster, LSTMForecaster, GRUForecaster, TransformerForecaster)
+TINY = {"hidden_size": 8, "max_steps": 20, "random_state": 0}
+
+
+def tiny(kind, **options):
+    return kind(**options) if kind is RidgeForecaster else kind(**{**TINY, **options})
+
+
+def monthly(n=120, noise=0.1, seed=0):
+    t = np.arange(n)
+    values = 10 + 0.02 * t + np.sin(2 * np.pi * t / 12) + noise * np.random.default_rng(seed).normal(size=n)
+    return pd.Series(values, pd.date_range("2010-01-01", periods=n, freq="MS"), name="sales")
+
+
+def several():
+    parts = {"long": monthly(90), "short": monthly(14, seed=1) * 100, "late": monthly(40, seed=2) - 50}
+    return pd.concat(parts, names=["store", "month"])
+
+
+every = pytest.mark.parametrize("kind", [RidgeForecaster, *NETWORKS])
+every_network = pytest.mark.parametrize("kind", NETWORKS)
+
+
+# No forecast sees later values ---------------------------------------------------------------------------------------
+
+
+@every
+@pytest.mark.parametrize("normalization", ["mean", "mean_std", "last"])
+@pytest.mark.parametrize("is_known", [True, False], ids=["known series", "unseen series"])
+def test_later_values_never_change_an_earlier_forecast(kind, normalization, is_known):
+    y = monthly()
+    random = np.random.default_rng(0)
+    X = pd.DataFrame({"ahead": random.normal(size=120), "so_far": random.normal(size=120)}, index=y.index)
+    model = tiny(kind, horizon=4, normalization=normalization, past_features=("so_far",)).fit(X, y)
+    other_y, other_X = y.copy(), X.copy()
+    other_y.iloc[60:] = random.normal(size=60) * 1000
+    other_X.iloc[60:, 1] = random.normal(size=60) * 1000
+    other_X.iloc[64:, 0] = random.normal(size=56) * 1000
+    forecasts = []
+    for a, b in ((X, y), (other_X, other_y)):
+        panel = model.schema_.read(a, b)
+        panel = panel if is_known else type(panel)(**{**vars(panel), "ids": ("another",)})
+        origins = np.array([0, 1, 30, 60])
+        forecasts.append(model._forecast_panel(panel, np.zeros(4, int), origins, 4))
+        forecasts.append(model._quantile_panel(panel, np.zeros(4, int), origins, 4, [0.1, 0.9]))
+    assert_array_equal(forecasts[0], forecasts[2])
+    assert_array_equal(forecasts[1], forecasts[3])
+
+
+def test_training_windows_hold_nothing_of_the_validation_tail():
+    model = RidgeForecaster(horizon=2).fit(several())
+    split = split_in_time(model.panel_, 2, 0.1)
+    task = make_task(split, Choice("none", "mean", 12), 2)
+    assert split.cuts.tolist() == [81, 10, 36]
+    assert task.train.windows.data[:, 1].sum() == 81 + 10 + 36
+    assert task.everything.windows.data[:, 1].sum() == 90 + 14 + 40
+    position = task.validation.rows + 12 - torch.from_numpy(task.validation.windows.origins)[task.tail_series]
+    assert (position >= torch.from_numpy(split.cuts)[task.tail_series]).all()
+
+
+# Little or difficult data --------------------------------------------------------------------------------------------
+
+
+@every
+@pytest.mark.parametrize("n", [2, 3, 5, 10, 21])
+def test_few_rows_with_a_covariate_are_forecast(kind, n):
+    X = pd.DataFrame({"x": np.random.default_rng(0).normal(size=n)})
+    model = tiny(kind, horizon=1).fit(X, pd.Series(np.arange(n, dtype=float)))
+    assert np.isfinite(model.predict(X)).all()
+    assert np.isfinite(model.predict(X, quantiles=[0.1, 0.9])).all(axis=None)
+
+
+@every
+@pytest.mark.parametrize("linear_skip", [True, False])
+def test_constant_series_is_forecast_by_its_value(kind, linear_skip):
+    model = tiny(kind, horizon=3) if kind is RidgeForecaster else tiny(kind, horizon=3, linear_skip=linear_skip)
+    model.fit(pd.Series(np.full(60, 7.0)))
+    assert_allclose(model.forecast(), 7.0, atol=1e-3)
+
+
+@every
+def test_half_of_the_values_may_be_missing(kind):
+    y = monthly(200)
+    gappy = y.mask(np.random.default_rng(0).random(200) < 0.5)
+    model = tiny(kind, horizon=6).fit(gappy.iloc[:180])
+    assert_allclose(model.forecast(), y.iloc[180:186], atol=1.0)
+
+
+@every
+def test_masked_history_gives_a_finite_forecast(kind):
+    y = monthly()
+    y.iloc[-70:-1] = np.nan  # the windows before the last value hold nothing
+    model = tiny(kind, horizon=3, lookback=12).fit(y)
+    assert np.isfinite(model.predict(y.index)).all()
+
+
+@every
+def test_series_of_unequal_length_and_level_share_one_model(kind):
+    y = several()
+    forecast = tiny(kind, horizon=4, lookback=24).fit(y).forecast()
+    means = y.groupby(level=0).mean()
+    for store in means.index:
+        assert_allclose(forecast[store].mean(), means[store], atol=4 * y[store].std())
+
+
+@every
+def test_high_levels_keep_their_precision(kind):
+    y = monthly(noise=0.0)
+    low, high = (tiny(kind, horizon=3, target_transform="none").fit(y + level).forecast() for level in (0.0, 1e9))
+    assert_allclose(high - 1e9, low, atol=0.02)
+
+
+@every
+def test_one_value_is_too_few(kind):
+    with pytest.raises(ShortSeriesError, match="1 known value"):
+        tiny(kind).fit(pd.Series([1.0, np.nan, np.nan]))
+
+
+# Choices -------------------------------------------------------------------------------------------------------------
+
+
+def test_log_is_chosen_where_the_season_grows_with_the_level():
+    t = np.arange(144)
+    values = np.exp(0.03 * t + 0.4 * np.sin(2 * np.pi * t / 12) + 0.02 * np.random.default_rng(0).normal(size=144))
+    model = RidgeForecaster(horizon=12, season_length=12).fit(values)
+    assert model.target_transform_ == "log"
+    errors = {c["target_transform"]: c["error"] for c in reversed(model.choices_)}
+    assert errors["log"] < errors["none"]
+
+
+def test_ridge_of_a_random_walk_is_about_its_last_value():
+    walk = np.random.default_rng(0).normal(size=2000).cumsum()
+    model = RidgeForecaster(horizon=5, lookback=20).fit(walk[:1900])
+    errors = walk[1899:1995, None][:1] - model.forecast()
+    assert np.abs(errors).max() < 1.0
+
+
+def test_lookback_is_chosen_in_whole_seasons():
+    model = RidgeForecaster(horizon=6).fit(monthly(200))
+    assert model.lookback_ % 12 == 0
+    assert {c["lookback"] for c in model.choices_} == {12, 24, 36, 48}
+
+
+def test_nothing_is_tried_where_nothing_is_to_be_chosen():
+    model = RidgeForecaster(horizon=3, lookback=12, normalization="last", target_transform="none").fit(monthly())
+    assert model.choices_ == []
+
+
+@pytest.mark.parametrize(
+    ("lookback", "season", "expected"), [(168, 24, 24), (24, 12, 6), (104, 52, 13), (28, 7, 7), (3, 1, 1), (64, 1, 8)]
+)
+def test_patches_are_parts_of_a_season(lookback, season, expected):
+    assert patch_length_for(lookback, season) == expected
+
+
+def test_log_of_negative_values_raises():
+    with pytest.raises(ValueError, match="at least 0"):
+        RidgeForecaster(target_transform="log").fit(np.array([1.0, -2.0, 3.0]))
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match="multiple of n_heads"):
+        TransformerForecaster(hidden_size=10, n_heads=4).fit(monthly())
+
+
+def test_absent_device_raises():
+    with pytest.raises(ValueError, match="device='toaster'"):
+        GRUForecaster(device="toaster").fit(monthly())
+
+
+# Randomness, state, further training ---------------------------------------------------------------------------------
+
+
+@every_network
+def test_generators_and_threads_of_the_user_stay_as_they_are(kind):
+    torch.manual_seed(3)
+    np.random.seed(3)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), torch.get_num_threads()
+    tiny(kind, horizon=2, dropout=0.2, random_state=None).fit(monthly()).forecast()
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert_array_equal(np.random.get_state()[1], before[1])
+    assert torch.get_num_threads() == before[2]
+
+
+@every_network
+@pytest.mark.parametrize("options", [{}, {"n_layers": 2, "patch_length": 1}, {"loss": "quantile"}])
+def test_same_seed_same_forecast_and_another_another(kind, options):
+    first, again, other = (
+        tiny(kind, horizon=3, dropout=0.2, **{"linear_skip": False, **options, "random_state": seed})
+        .fit(monthly())
+        .forecast()
+        for seed in (0, 0, 1)
+    )
+    assert_series_equal(first, again)
+    assert not np.allclose(first, other, rtol=1e-9)
+
+
+@every
+@pytest.mark.parametrize("loss", ["huber", "quantile"])
+def test_saved_pickled_and_parallel_forecasts_are_equal_bit_for_bit(kind, loss, tmp_path):
+    y = monthly()
+    model = tiny(kind, horizon=3) if kind is RidgeForecaster else tiny(kind, horizon=3, loss=loss)
+    expected = model.fit(y).forecast(quantiles=[0.1, 0.5, 0.9])
+    model.save(tmp_path / "model")
+    model.set_params(horizon=9) if kind is RidgeForecaster else model.set_params(hidden_size=16)  # after fit: no effect
+    for copy in (seqcast.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))):
+        assert_array_equal(copy.forecast(3, quantiles=[0.1, 0.5, 0.9]), expected)
+    copies = Parallel(n_jobs=2, prefer="threads")(delayed(clone(tiny(kind, horizon=3)).fit)(y) for _ in range(2))
+    assert_array_equal(*(c.forecast() for c in copies))
+
+
+@every_network
+def test_partial_fit_takes_in_rows_and_trains_on(kind):
+    y = monthly()
+    model = tiny(kind, horizon=3, linear_skip=False).partial_fit(y.iloc[:100])
+    before = model.forecast(history=y)
+    model.partial_fit(y.iloc[100:])
+    assert len(model.panel_.values) == 120
+    assert model.history_["step"][-1] == 20
+    assert not np.allclose(model.forecast(), before)
+
+
+@every_network
+def test_warm_start_begins_at_the_last_weights(kind):
+    y = monthly()
+    model = tiny(kind, horizon=3, linear_skip=False, early_stopping=False, refit_tail=False, warm_start=True)
+    losses = [model.fit(y).history_["train_loss"][0] for _ in range(3)]
+    assert losses[2] < losses[0]
+
+
+# Quality -------------------------------------------------------------------------------------------------------------
+
+
+@every_network
+@pytest.mark.parametrize("loss", ["huber", "mse", "mae", "quantile"])
+def test_networks_alone_learn_a_season(kind, loss):
+    y = monthly(400, noise=0.05) - 0.02 * np.arange(400)
+    model = kind(
+        horizon=6,
+        linear_skip=False,
+        patch_length=4,
+        lookback=24,
+        hidden_size=16,
+        loss=loss,
+        learning_rate=0.01,
+        max_steps=100,
+        batch_size=64,
+        dropout=0.0,
+        random_state=0,
+    ).fit(y.iloc[:390])
+    assert np.abs(model.forecast() - y.iloc[390:396]).mean() < 0.3
+
+
+def test_correction_is_kept_where_the_future_is_not_linear():
+    """The logistic map is chaos to a line, and a parabola to a network."""
+    x = np.empty(1500)
+    x[0] = 0.3
+    for k in range(1499):
+        x[k + 1] = 3.9 * x[k] * (1 - x[k])
+    options = {"lookback": 4, "normalization": "mean", "target_transform": "none"}
+    ridge = RidgeForecaster(**options).fit(x[:1400])
+    network = GRUForecaster(**options, patch_length=1, max_steps=400, learning_rate=0.01, random_state=0).fit(x[:1400])
+    assert network.shrinkage_ > 0.9
+    truth, origins, zeros = x[1400:], np.arange(1400, 1500), np.zeros(100, int)
+    panel = network.schema_.read(x)
+    errors = [np.abs(m._forecast_panel(panel, zeros, origins, 1)[:, 0] - truth).mean() for m in (ridge, network)]
+    assert errors[1] < 0.3 * errors[0]
+
+
+def test_correction_of_noise_is_dropped():
+    model = LSTMForecaster(horizon=2, lookback=8, max_steps=100, random_state=0)
+    assert model.fit(np.random.default_rng(0).normal(size=600)).shrinkage_ < 0.2
+
+
+@pytest.mark.parametrize("loss", ["huber", "quantile"])
+def test_quantiles_cover_what_they_say(loss):
+    noise = np.random.default_rng(0).normal(size=2500)
+    model = GRUForecaster(horizon=1, lookback=8, loss=loss, max_steps=150, random_state=0).fit(noise[:1500])
+    panel = model.schema_.read(noise)
+    origins = np.arange(1500, 2500)
+    found = model._quantile_panel(panel, np.zeros(1000, int), origins, 1, [0.1, 0.5, 0.9])[:, 0]
+    share = (noise[1500:, None] < found).mean(0)
+    assert_allclose(share, [0.1, 0.5, 0.9], atol=0.06)
+
+
+def test_known_covariates_reach_the_forecast():
+    random = np.random.default_rng(0)
+    X = pd.DataFrame({"x": random.normal(size=300)}, index=pd.date_range("2020-01-01", periods=300))
+    y = 3 * X["x"].rename("y") + 0.1 * random.normal(size=300)
+    model = RidgeForecaster(horizon=5).fit(X.iloc[:280], y.iloc[:280])
+    assert_allclose(model.forecast(X=X.iloc[280:285]), y.iloc[280:285], atol=1.0)
+
+
+def test_levels_between_and_beyond_follow_the_normal_score():
+    levels = np.array([0.1, 0.5, 0.9])
+    wanted = np.array([0.01, 0.1, 0.3, 0.5, 0.95])
+    assert_allclose(interpolate_levels(norm.ppf(levels), levels, wanted), norm.ppf(wanted))
+
+
+def test_variance_of_a_mean_allows_for_autocorrelation():
+    x = np.random.default_rng(0).normal(size=500)
+    slow = x.var(ddof=0) / 500
+    c = x - x.mean()
+    for k in (1, 2):
+        slow += 2 * (1 - k / 3) * sum(c[t] * c[t - k] for t in range(k, 500)) / 500**2
+    assert_allclose(hac_variance(x, 2), max(slow, x.var(ddof=1) / 500))
+    assert hac_variance(np.repeat(x, 10), 9) > 3 * hac_variance(np.repeat(x, 10), 0)
