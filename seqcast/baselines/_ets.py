@@ -82,10 +82,12 @@ def _states(form: EtsForm, values: Floats) -> tuple[Floats, Floats, Floats]:
     return np.array(level), np.array(trend), np.array(season)
 
 
-def one_step_sigma(form: EtsForm, values: Floats) -> float:
-    """Root mean square of the one-step errors of a form with additive errors."""
+def one_step_sigma(form: EtsForm, values: Floats, n_parameters: int) -> float:
+    """Standard deviation of the one-step errors, of at least half as many degrees of freedom as values."""
     mean, _ = ets_moments(form, values, np.arange(len(values)), 1)
-    return float(np.sqrt(np.nanmean((values - mean[:, 0]) ** 2)))
+    errors = values - mean[:, 0]
+    squares = (errors / mean[:, 0] if form.error == "mul" else errors) ** 2
+    return float(np.sqrt(squares.sum() / max(len(values) - n_parameters, len(values) / 2)))
 
 
 def fit_ets(values: Floats, season_length: int) -> EtsForm:
@@ -97,20 +99,16 @@ def fit_ets(values: Floats, season_length: int) -> EtsForm:
     if len(values) < 6 or is_constant(values):
         sigma = float(np.sqrt(np.mean(np.diff(values) ** 2))) if len(values) > 1 else 0.0
         return EtsForm("add", "none", float(values[0]), sigma=sigma)
-    unit = np.abs(values).mean()
-    values = values / unit  # the optimiser's steps and tolerances are made for values near 1
+    unit = float(np.abs(values).mean())
+    scaled = values / unit  # the optimiser's steps and tolerances are made for values near 1
     kinds = _kinds(len(values), season_length, is_positive=values.min() > 0)
-    ranked = sorted((_estimate(values, season_length, kind, False) for kind in kinds), key=itemgetter(0))
+    ranked = sorted((_estimate(scaled, season_length, kind, False) for kind in kinds), key=itemgetter(0))
     if len(values) <= _LONG:
-        ranked = sorted((_estimate(values, season_length, kind, True) for _, kind, _ in ranked[:3]), key=itemgetter(0))
-    form = ranked[0][2]
-    return replace(
-        form,
-        level=float(form.level * unit),
-        trend=float(form.trend * unit),
-        seasonal=np.asarray(form.seasonal) * (1.0 if form.season == "mul" else unit),
-        sigma=float(form.sigma * (1.0 if form.error == "mul" else unit)),
-    )
+        ranked = sorted((_estimate(scaled, season_length, kind, True) for _, kind, _ in ranked[:3]), key=itemgetter(0))
+    _, kind, form = ranked[0]
+    seasonal = np.asarray(form.seasonal) * (1.0 if form.season == "mul" else unit)
+    form = replace(form, level=form.level * unit, trend=form.trend * unit, seasonal=seasonal)
+    return replace(form, sigma=one_step_sigma(form, values, _n_parameters(kind, season_length)))
 
 
 def _kinds(n: int, season_length: int, *, is_positive: bool) -> Iterator[_Kind]:
@@ -120,6 +118,12 @@ def _kinds(n: int, season_length: int, *, is_positive: bool) -> Iterator[_Kind]:
         for error, season in (("add", "none"), ("add", "add"), ("mul", "none"), ("mul", "add"), ("mul", "mul")):
             if (has_season or season == "none") and (is_positive or error == "add"):
                 yield error, trend, season
+
+
+def _n_parameters(kind: _Kind, season_length: int) -> int:
+    """Smoothing constants, damping and initial states."""
+    _, trend, season = kind
+    return 2 + 2 * (trend != "none") + (trend == "damped") + (season_length if season != "none" else 0)
 
 
 def _estimate(values: Floats, season_length: int, kind: _Kind, estimates_initial: bool) -> tuple[float, _Kind, EtsForm]:
@@ -142,11 +146,12 @@ def _estimate(values: Floats, season_length: int, kind: _Kind, estimates_initial
             seasonal_periods=None if season == "none" else season_length,
             **initial,
         )
-        result = model.fit(disp=False)
-    found = dict(zip(model.param_names, result.params.tolist(), strict=True))
+        estimates = model.fit(disp=False, return_params=True)
+        loglike = model.loglike(estimates)
+    found = dict(zip(model.param_names, estimates.tolist(), strict=True))
     seasonal = [value for name, value in found.items() if name.startswith("initial_seasonal")]  # the last comes first
-    n, k = len(values), 3 + 2 * (trend != "none") + (trend == "damped") + (season_length if season != "none" else 0)
-    score = -2 * result.llf + 2 * k * n / (n - k - 1) if n > k + 1 else np.inf
+    n, k = len(values), _n_parameters(kind, season_length) + 1  # and the variance
+    score = -2 * loglike + 2 * k * n / (n - k - 1) if n > k + 1 else np.inf
     form = replace(
         form,
         level=found.get("initial_level", form.level),
@@ -156,7 +161,6 @@ def _estimate(values: Floats, season_length: int, kind: _Kind, estimates_initial
         beta=found.get("smoothing_trend", 0.0),
         gamma=found.get("smoothing_seasonal", 0.0),
         phi=0.0 if trend == "none" else found.get("damping_trend", 1.0),
-        sigma=float(np.sqrt(result.sse / max(n - k + 1, n / 2))),
     )
     return (score if np.isfinite(score) else np.inf), kind, form
 

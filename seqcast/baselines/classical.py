@@ -99,7 +99,7 @@ class Theta(NormalForecaster):
             found = ThetaModel(plain / unit, deseasonalize=False).fit().params
             slope, alpha = float(found["b0"] * unit), float(found["alpha"])
         form = EtsForm("add", "none", float(plain[0]) - slope / 2, slope / 2, alpha=alpha, phi=1.0)
-        return _state(values, cycle, multiplies=multiplies, ets=replace(form, sigma=one_step_sigma(form, plain)))
+        return _state(values, cycle, multiplies=multiplies, ets=replace(form, sigma=one_step_sigma(form, plain, 2)))
 
     def _moments_series(
         self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
