@@ -27,7 +27,8 @@ class RegressionForecaster(BaseForecaster):
     before, if the lags reach it, else the last observed value, and divided by the standard deviation of the window, so
     that level and scale of a series do not matter. Covariates are those of the step that is forecast; columns in
     `past_features` are those of the last step before the origin. Lags without a value are NaN, or the window's mean
-    where the regressor takes no NaN. Save it with joblib.
+    where the regressor takes no NaN; a window without any value is forecast by the mean of the training values. Save it
+    with joblib.
 
     Examples
     --------
@@ -65,31 +66,30 @@ class RegressionForecaster(BaseForecaster):
         model = HistGradientBoostingRegressor(random_state=0) if self.regressor is None else self.regressor
         self.takes_nan_ = bool(get_tags(model).input_tags.allow_nan)
         level, scale = _level_and_scale(window, self.season_length_)
-        inputs = self._inputs(window, self._covariates(panel, series[known], steps[known], 0))
+        inputs = self._inputs(window, level, scale, self._covariates(panel, series[known], steps[known], 0))
         self.informs_ = ~np.isnan(inputs).all(axis=0)  # gradient boosting fails on columns that are never known
         self.regressor_ = clone(model).fit(inputs[:, self.informs_], (panel.values[known] - level) / scale)
 
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         window = _windows(panel, series, positions, max(self.lags_))
-        is_empty = np.isnan(window).all(axis=1)
         usual = _mean(np.array(list(self.means_.values())))
-        window[is_empty] = np.array([self.means_.get(panel.ids[i], usual) for i in series[is_empty]])[:, None]
+        means = np.array([self.means_.get(label, usual) for label in panel.ids])[series]  # (n,)
+        is_empty = np.isnan(window).all(axis=1)
+        window[is_empty] = means[is_empty, None]
         out = np.empty((len(series), horizon))
         for h in range(horizon):
             level, scale = _level_and_scale(window, self.season_length_)
-            inputs = self._inputs(window, self._covariates(panel, series, positions, h))
+            inputs = self._inputs(window, level, scale, self._covariates(panel, series, positions, h))
             out[:, h] = level + scale * np.ravel(self.regressor_.predict(inputs[:, self.informs_]))
             window = np.column_stack([window[:, 1:], out[:, h]])
-        out[is_empty] = window[is_empty, :1] if horizon < window.shape[1] else out[is_empty]
-        return out
+        return np.where(is_empty[:, None], means[:, None], out)
 
-    def _inputs(self, window: Floats, covariates: Floats) -> Floats:
+    def _inputs(self, window: Floats, level: Floats, scale: Floats, covariates: Floats) -> Floats:
         """What the regressor reads: scaled lags, newest first, and covariates."""
-        level, scale = _level_and_scale(window, self.season_length_)
-        lags = (window[:, [-lag for lag in self.lags_]] - level[:, None]) / scale[:, None]  # (n, n_lags)
+        scaled = (window - level[:, None]) / scale[:, None]  # (n, width)
+        lags = scaled[:, [-lag for lag in self.lags_]]  # (n, n_lags)
         if not self.takes_nan_:
-            middle = np.nanmean((window - level[:, None]) / scale[:, None], axis=1)
-            lags = np.where(np.isnan(lags), middle[:, None], lags)
+            lags = np.where(np.isnan(lags), np.nanmean(scaled, axis=1, keepdims=True), lags)
             covariates = np.where(np.isnan(covariates), self.feature_means_, covariates)
         return np.hstack([lags, covariates])
 
