@@ -73,16 +73,16 @@ class RegressionForecaster(BaseForecaster):
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         window = _windows(panel, series, positions, max(self.lags_))
         usual = _mean(np.array(list(self.means_.values())))
-        means = np.array([self.means_.get(label, usual) for label in panel.ids])[series]  # (n,)
-        is_empty = np.isnan(window).all(axis=1)
-        window[is_empty] = means[is_empty, None]
+        means = np.array([self.means_.get(label, usual) for label in panel.ids])[series, None]  # (n, 1)
+        is_empty = np.isnan(window).all(axis=1, keepdims=True)  # (n, 1)
+        window = np.where(is_empty, means, window)
         out = np.empty((len(series), horizon))
         for h in range(horizon):
             level, scale = _level_and_scale(window, self.season_length_)
             inputs = self._inputs(window, level, scale, self._covariates(panel, series, positions, h))
             out[:, h] = level + scale * np.ravel(self.regressor_.predict(inputs[:, self.informs_]))
             window = np.column_stack([window[:, 1:], out[:, h]])
-        return np.where(is_empty[:, None], means[:, None], out)
+        return np.where(is_empty, means, out)
 
     def _inputs(self, window: Floats, level: Floats, scale: Floats, covariates: Floats) -> Floats:
         """What the regressor reads: scaled lags, newest first, and covariates."""
