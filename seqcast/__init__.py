@@ -31,72 +31,30 @@ if TYPE_CHECKING:  # completion and type checkers see what users get on first us
 
 __version__ = "0.1.0"
 
+# fmt: off
 __all__ = [
-    "ARIMA",
-    "ETS",
-    "AutoARIMA",
-    "AutoETS",
-    "AutoTheta",
-    "BaseForecaster",
-    "CalendarFeatures",
-    "Drift",
-    "EnsembleForecaster",
-    "FourierFeatures",
-    "GRUForecaster",
-    "HistoricAverage",
-    "HolidayFeatures",
-    "LSTMForecaster",
-    "LagFeatures",
-    "Naive",
-    "RNNForecaster",
-    "RegressionForecaster",
-    "RidgeForecaster",
-    "RollingFeatures",
-    "STLForecaster",
-    "SeasonalNaive",
-    "SeriesForecaster",
-    "Theta",
-    "TransformerForecaster",
-    "WindowAverage",
-    "datasets",
-    "evaluation",
-    "exceptions",
-    "from_long",
-    "future_rows",
-    "load",
-    "metrics",
-    "plotting",
-    "regularize",
-    "testing",
-    "to_long",
+    "ARIMA", "ETS", "AutoARIMA", "AutoETS", "AutoTheta", "BaseForecaster", "CalendarFeatures", "Drift",
+    "EnsembleForecaster", "FourierFeatures", "GRUForecaster", "HistoricAverage", "HolidayFeatures",
+    "LSTMForecaster", "LagFeatures", "Naive", "RNNForecaster", "RegressionForecaster", "RidgeForecaster",
+    "RollingFeatures", "STLForecaster", "SeasonalNaive", "SeriesForecaster", "Theta", "TransformerForecaster",
+    "WindowAverage", "datasets", "evaluation", "exceptions", "from_long", "future_rows", "load", "metrics",
+    "plotting", "regularize", "testing", "to_long",
 ]
 
 _HOMES = {
-    "base": ("BaseForecaster",),
-    "baselines": (
-        "ARIMA",
-        "ETS",
-        "AutoARIMA",
-        "AutoETS",
-        "AutoTheta",
-        "Drift",
-        "HistoricAverage",
-        "Naive",
-        "RegressionForecaster",
-        "SeasonalNaive",
-        "STLForecaster",
-        "Theta",
-        "WindowAverage",
-    ),
-    "ensembles": ("EnsembleForecaster",),
-    "features": ("CalendarFeatures", "FourierFeatures", "HolidayFeatures", "LagFeatures", "RollingFeatures"),
-    "models": ("GRUForecaster", "LSTMForecaster", "RidgeForecaster", "RNNForecaster", "TransformerForecaster"),
-    "panel": ("from_long", "future_rows", "to_long"),
-    "persistence": ("load",),
-    "resampling": ("regularize",),
-    "series": ("SeriesForecaster",),
+    "base": "BaseForecaster",
+    "baselines": "ARIMA ETS AutoARIMA AutoETS AutoTheta Drift HistoricAverage Naive RegressionForecaster "
+    "SeasonalNaive STLForecaster Theta WindowAverage",
+    "ensembles": "EnsembleForecaster",
+    "features": "CalendarFeatures FourierFeatures HolidayFeatures LagFeatures RollingFeatures",
+    "models": "GRUForecaster LSTMForecaster RidgeForecaster RNNForecaster TransformerForecaster",
+    "panel": "from_long future_rows to_long",
+    "persistence": "load",
+    "resampling": "regularize",
+    "series": "SeriesForecaster",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+# fmt: on
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
