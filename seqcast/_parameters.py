@@ -90,7 +90,7 @@ def anything() -> Rule:
     return Rule("anything", lambda v: True)
 
 
-def instance_of(kind: type, words: str) -> Rule:
+def instance_of(kind: type | tuple[type, ...], words: str) -> Rule:
     """An instance of `kind`, called `words` in messages."""
     return Rule(words, lambda v: isinstance(v, kind))
 
@@ -132,7 +132,8 @@ def parameters(cls: T) -> T:
     kind._option_types = {**getattr(cls, "_option_types", {}), **types}
     kind.__init__ = _constructor(kind._options, kind._option_types)
     kind.__doc__ = _with_parameters_section(inspect.cleandoc(cls.__doc__ or ""), kind._options, kind._option_types)
-    return abc.update_abstractmethods(cls)
+    abc.update_abstractmethods(kind)
+    return cls
 
 
 def check_parameters(estimator: Any) -> None:

@@ -94,6 +94,15 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         self._fit_read(schema, panel)
         return self
 
+    def _fit_read(self, schema: Schema, panel: Panel) -> None:
+        """Fit to what was read of the user's frames."""
+        self.schema_: Schema = schema
+        self.panel_: Panel = panel
+        self.freq_: str = panel.axis.freq_name
+        given = self.season_length
+        self.season_length_: int = season_length_of(panel.axis.freq) if given == "auto" else int(given)
+        self._fit_panel(panel)
+
     def predict(self, X: Any, *, quantiles: Sequence[float] | None = None) -> Any:
         """Return one forecast for each row of X, whose index says when.
 
@@ -367,15 +376,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
 
     def _set_state(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-
-    def _fit_read(self, schema: Schema, panel: Panel) -> None:
-        """Fit to what was read of the user's frames."""
-        self.schema_: Schema = schema
-        self.panel_: Panel = panel
-        self.freq_: str = panel.axis.freq_name
-        given = self.season_length
-        self.season_length_: int = season_length_of(panel.axis.freq) if given == "auto" else int(given)
-        self._fit_panel(panel)
 
     # Frames to panels
 

@@ -237,8 +237,15 @@ def _finish(ax: Axes) -> None:
     ax.grid(axis="y", color="#E6E6E6", lw=0.8)
     ax.set_axisbelow(True)
     n_entries = len(ax.get_legend_handles_labels()[1])
-    place, corner, columns = ("lower left", (0, 1), n_entries) if n_entries <= 5 else ("upper left", (1, 1), 1)
-    ax.legend(loc=place, bbox_to_anchor=corner, ncols=columns, frameon=False, borderaxespad=0.2, handlelength=1.6)
+    above = n_entries <= 5
+    ax.legend(
+        loc="lower left" if above else "upper left",
+        bbox_to_anchor=(0.0, 1.0) if above else (1.0, 1.0),
+        ncols=n_entries if above else 1,
+        frameon=False,
+        borderaxespad=0.2,
+        handlelength=1.6,
+    )
 
 
 def _finish_time_axes(ax: Axes, index: pd.Index, label: Hashable | None) -> None:

@@ -21,8 +21,8 @@ def test_inverse_restores_the_values(kind):
 def test_each_series_has_mean_0_and_deviation_1(kind):
     standard = fit_scaling(kind, VALUES, INDPTR).apply(VALUES, SERIES)
     for i in (0, 1):
-        assert_allclose(np.nanmean(standard[SERIES == i]), 0, atol=1e-12)
-        assert_allclose(np.nanstd(standard[SERIES == i]), 1)
+        assert_allclose(np.nanmean(standard[i == SERIES]), 0, atol=1e-12)
+        assert_allclose(np.nanstd(standard[i == SERIES]), 1)
 
 
 def test_log_of_zeros_moves_values_up_by_the_smallest_positive_one():

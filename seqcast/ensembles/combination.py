@@ -121,4 +121,4 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
     @property
     def _reach(self) -> int | None:
         reaches = [m._reach for m in self.members_]
-        return None if None in reaches else max(reaches)
+        return None if None in reaches else max(r for r in reaches if r is not None)
