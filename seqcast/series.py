@@ -1,25 +1,30 @@
 """SeriesForecaster: one model a series, fitted in parallel; a series that fails is named, and the others go on."""
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy.special import ndtri
 
 from seqcast._parameters import any_of, instance_of, is_none, option, parameters
 from seqcast.base import BaseForecaster
 from seqcast.exceptions import SeriesFailedWarning
 from seqcast.panel import Floats, Integers, Panel
 
-__all__ = ["SeriesForecaster"]
+__all__ = ["Moments", "SeriesForecaster", "State"]
+
+State = dict[str, Any]  # a fitted model, as plain data
+Moments = tuple[Floats, Floats]  # mean and standard deviation, each (n, horizon)
 
 
 @parameters
 class SeriesForecaster(BaseForecaster):
     """Forecaster that fits one model to each series.
 
-    A subclass implements ``_fit_series`` and ``_forecast_series``, and ``_quantile_series`` if its model has a
-    predictive distribution.
+    A subclass implements ``_fit_series`` and, if its predictive distributions are normal, ``_moments_series``: mean and
+    standard deviation of each step; else ``_forecast_series``.
     """
 
     n_jobs: int | None = option(
@@ -36,7 +41,7 @@ class SeriesForecaster(BaseForecaster):
     def _quantile_panel(
         self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
     ) -> Floats:
-        if not hasattr(self, "_quantile_series"):
+        if not hasattr(self, "_moments_series"):
             return super()._quantile_panel(panel, series, positions, horizon, quantiles)
         return self._each(panel, series, positions, horizon, quantiles)
 
@@ -54,7 +59,8 @@ class SeriesForecaster(BaseForecaster):
             elif quantiles is None:
                 out[mine] = self._forecast_series(state, values, features, positions[mine], horizon)
             else:
-                out[mine] = self._quantile_series(state, values, features, positions[mine], horizon, quantiles)
+                mean, spread = self._moments_series(state, values, features, positions[mine], horizon)
+                out[mine] = mean[..., None] + spread[..., None] * ndtri(quantiles)  # (n, horizon, n_quantiles)
         return out
 
     def _states_for(self, panel: Panel, asked: Integers, series: Integers, positions: Integers) -> list[dict | None]:
@@ -88,18 +94,18 @@ class SeriesForecaster(BaseForecaster):
             )
         return [state for state, _ in results]
 
-    def _fit_series(self, values: Floats, features: Floats) -> dict[str, Any]:
+    def _fit_series(self, values: Floats, features: Floats) -> State:
         raise NotImplementedError
+
+    _moments_series: ClassVar[Callable[..., Moments]]
 
     def _forecast_series(
-        self, state: dict[str, Any], values: Floats, features: Floats, positions: Integers, horizon: int
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
     ) -> Floats:
-        raise NotImplementedError
+        return self._moments_series(state, values, features, positions, horizon)[0]
 
 
-def _try_fit(
-    forecaster: SeriesForecaster, values: Floats, features: Floats
-) -> tuple[dict[str, Any] | None, Exception | None]:
+def _try_fit(forecaster: SeriesForecaster, values: Floats, features: Floats) -> tuple[State | None, Exception | None]:
     try:
         return forecaster._fit_series(values, features), None
     except (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError) as error:

@@ -11,8 +11,9 @@ from scipy.signal import lfilter
 from statsmodels.tsa.arima.estimators.innovations import innovations_mle
 from statsmodels.tsa.stattools import kpss
 
-from seqcast.baselines._normal import Moments, is_constant
+from seqcast.baselines._values import is_constant
 from seqcast.panel import Floats, Integers
+from seqcast.series import Moments
 
 __all__ = ["ArimaForm", "arima_moments", "choose_differences", "fit_arima"]
 

@@ -10,8 +10,9 @@ import numpy as np
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 from statsmodels.tsa.seasonal import seasonal_decompose
 
-from seqcast.baselines._normal import Moments, is_constant
+from seqcast.baselines._values import is_constant
 from seqcast.panel import Floats, Integers
+from seqcast.series import Moments
 
 __all__ = ["EtsForm", "ets_moments", "fit_ets", "one_step_sigma"]
 

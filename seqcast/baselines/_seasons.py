@@ -4,7 +4,7 @@ import numpy as np
 from statsmodels.tsa.seasonal import STL
 from statsmodels.tsa.stattools import acf
 
-from seqcast.baselines._normal import is_constant
+from seqcast.baselines._values import is_constant
 from seqcast.panel import Floats
 
 __all__ = ["LONGEST_SEASON", "has_strong_season", "is_autocorrelated", "without_long_season", "without_season"]

@@ -9,7 +9,6 @@ from statsmodels.tsa.seasonal import seasonal_decompose
 from seqcast._parameters import one_of, option, parameters
 from seqcast.baselines._arima import ArimaForm, arima_moments, fit_arima
 from seqcast.baselines._ets import EtsForm, ets_moments, fit_ets, one_step_sigma
-from seqcast.baselines._normal import Moments, NormalForecaster, State, first_observed, is_constant, without_gaps
 from seqcast.baselines._regressors import Regressors, count_waves
 from seqcast.baselines._seasons import (
     LONGEST_SEASON,
@@ -18,13 +17,15 @@ from seqcast.baselines._seasons import (
     without_long_season,
     without_season,
 )
+from seqcast.baselines._values import first_observed, is_constant, without_gaps
 from seqcast.panel import Floats, Integers
+from seqcast.series import Moments, SeriesForecaster, State
 
 __all__ = ["ARIMA", "ETS", "STLForecaster", "Theta"]
 
 
 @parameters
-class ETS(NormalForecaster):
+class ETS(SeriesForecaster):
     """Exponential smoothing: error, trend and season in the form of least AICc.
 
     Notes
@@ -60,7 +61,7 @@ class ETS(NormalForecaster):
 
 
 @parameters
-class Theta(NormalForecaster):
+class Theta(SeriesForecaster):
     """The Theta method: simple exponential smoothing with half the slope of the trend line.
 
     Notes
@@ -108,7 +109,7 @@ class Theta(NormalForecaster):
 
 
 @parameters
-class ARIMA(NormalForecaster):
+class ARIMA(SeriesForecaster):
     """Seasonal ARIMA with the orders of least AICc; covariates are regressors.
 
     Notes
@@ -154,7 +155,7 @@ class ARIMA(NormalForecaster):
 
 
 @parameters
-class STLForecaster(NormalForecaster):
+class STLForecaster(SeriesForecaster):
     """Take the season off by STL, forecast the rest, and let the last cycle of the season go on.
 
     Notes

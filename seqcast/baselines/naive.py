@@ -3,15 +3,15 @@
 import numpy as np
 
 from seqcast._parameters import at_least, option, parameters
-from seqcast.baselines._normal import Moments, NormalForecaster, State, first_observed
+from seqcast.baselines._values import first_observed
 from seqcast.panel import Floats, Integers
-from seqcast.series import SeriesForecaster
+from seqcast.series import Moments, SeriesForecaster, State
 
 __all__ = ["Drift", "HistoricAverage", "Naive", "SeasonalNaive", "WindowAverage"]
 
 
 @parameters
-class Naive(NormalForecaster):
+class Naive(SeriesForecaster):
     """Repeat the last observed value.
 
     Notes
@@ -45,7 +45,7 @@ class Naive(NormalForecaster):
 
 
 @parameters
-class SeasonalNaive(NormalForecaster):
+class SeasonalNaive(SeriesForecaster):
     """Repeat the last observed value of the same season.
 
     Notes
@@ -82,7 +82,7 @@ class SeasonalNaive(NormalForecaster):
 
 
 @parameters
-class Drift(NormalForecaster):
+class Drift(SeriesForecaster):
     """Extend the line from the first to the last observed value.
 
     Notes
@@ -126,7 +126,7 @@ class Drift(NormalForecaster):
 
 
 @parameters
-class HistoricAverage(NormalForecaster):
+class HistoricAverage(SeriesForecaster):
     """Repeat the mean of all observed values.
 
     Notes

@@ -8,8 +8,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from seqcast._parameters import parameters
-from seqcast.baselines._normal import Moments, NormalForecaster, State, is_constant, without_gaps
+from seqcast.baselines._values import is_constant, without_gaps
 from seqcast.panel import Floats, Integers
+from seqcast.series import Moments, SeriesForecaster, State
 
 __all__ = ["AutoARIMA", "AutoETS", "AutoTheta"]
 
@@ -18,7 +19,7 @@ _LEVEL = 80.0  # interval from which the standard deviation is read
 
 
 @parameters
-class AutoARIMA(NormalForecaster):
+class AutoARIMA(SeriesForecaster):
     """ARIMA with orders searched by statsforecast; covariates are not used.
 
     Notes
@@ -38,7 +39,7 @@ class AutoARIMA(NormalForecaster):
 
 
 @parameters
-class AutoETS(NormalForecaster):
+class AutoETS(SeriesForecaster):
     """Exponential smoothing with the form chosen by statsforecast; see ``AutoARIMA`` for gaps and short histories."""
 
     def _fit_series(self, values: Floats, features: Floats) -> State:
@@ -51,7 +52,7 @@ class AutoETS(NormalForecaster):
 
 
 @parameters
-class AutoTheta(NormalForecaster):
+class AutoTheta(SeriesForecaster):
     """Theta model of the variant chosen by statsforecast; see ``AutoARIMA`` for gaps and short histories."""
 
     def _fit_series(self, values: Floats, features: Floats) -> State:
