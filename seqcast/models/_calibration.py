@@ -11,12 +11,21 @@ from seqcast.networks.linear import RidgePath
 from seqcast.networks.normalization import window_center
 from seqcast.training import Sample
 
-__all__ = ["LEVELS", "fit_linear", "hac_variance", "residual_spread", "set_typical_scale", "trusted_share"]
+__all__ = [
+    "LEVELS",
+    "fit_linear",
+    "hac_variance",
+    "mean_and_variance",
+    "residual_spread",
+    "set_typical_scale",
+    "trusted_share",
+]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), float("inf"))  # in units of the mean diagonal of Z'Z
+NAIVE_IS_ENOUGH = 1.01  # if the squared error of the center of the window is at most this times the ridge's
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
 CHUNK = 4096
 
@@ -39,7 +48,7 @@ def fit_linear(
     validation: Sample | None,
     *,
     penalty: float = 1.0,
-    max_windows: int = 200_000,
+    max_windows: int = 60_000,
 ) -> float:
     """Solve the linear skip in closed form; the penalty is the best of a grid on the validation windows, if any.
 
@@ -76,7 +85,7 @@ def _best_penalty(network: ForecastNetwork, path: RidgePath, validation: Sample)
         for i, penalty in enumerate(PENALTIES):
             forecast = projected @ (path.vectors.T @ path.weight(penalty))
             squares[i] += ((forecast - target) ** 2 * known).sum().cpu()
-    return PENALTIES[int(squares.argmin())]
+    return np.inf if squares[-1] <= NAIVE_IS_ENOUGH * squares.min() else PENALTIES[int(squares.argmin())]
 
 
 @torch.inference_mode()
@@ -103,12 +112,13 @@ def trusted_share(network: ForecastNetwork, validation: Sample, series: Integers
     middle, error, known = torch.cat(parts).numpy().transpose(2, 0, 1)  # (n, horizon) each
     a = float(np.clip((middle * error * known).sum() / max((middle**2 * known).sum(), 1e-300), 0, 1))
     gain = (error**2 - (error - a * middle) ** 2) * known
-    mean, variance = _mean_and_variance(gain, known, series, times)
+    mean, variance = mean_and_variance(gain, known, series, times)
     t_squared = mean**2 / max(variance, 1e-300) if mean > 0 else 0.0
     return a * max(0.0, 1 - 2 / t_squared) if t_squared > 0 else 0.0
 
 
-def _mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Integers) -> tuple[float, float]:
+def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Integers) -> tuple[float, float]:
+    """Mean of gains (n, horizon), and the variance of that mean; 0 and 1 if there are too few to tell."""
     horizon, origins = gain.shape[1], np.unique(times)
     if len(origins) >= 2 * horizon:
         group, lags = np.broadcast_to(times[:, None], gain.shape), horizon - 1

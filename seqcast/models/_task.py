@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from seqcast.exceptions import ShortSeriesError
-from seqcast.models._calibration import fit_linear, set_typical_scale
+from seqcast.metrics import seasonal_scale
+from seqcast.models._calibration import fit_linear, mean_and_variance, set_typical_scale
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
@@ -21,12 +22,13 @@ from seqcast.windows import tail_lengths
 
 __all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "split_in_time"]
 
+Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_LOOKBACK = 512
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
+NEGLIGIBLE = 0.01  # of the error
 MAX_TAIL = 4096  # validation windows of the chosen network
-WORTHWHILE = 0.99  # a choice away from the first of its kind has to lower the error to this share
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,20 @@ class Choice:
     target_transform: str
     normalization: str
     lookback: int
+
+
+class Trial(NamedTuple):
+    """How a choice did on the validation tail."""
+
+    errors: Floats  # (n, horizon): absolute scaled errors, NaN where the target is not known
+    penalty: float
+    series: Integers  # (n,)
+    times: Integers  # (n,)
+
+    @property
+    def mean(self) -> float:
+        """Mean absolute scaled error."""
+        return float(np.nanmean(self.errors))
 
 
 @dataclass(frozen=True)
@@ -115,10 +131,11 @@ def make_task(
 def choose(
     split: Split, past_only: tuple[bool, ...], *, horizon: int, season_length: int, wanted: dict[str, Any]
 ) -> tuple[Choice, list[dict[str, Any]]]:
-    """Choose what is "auto" by the mean absolute error of the ridge on the validation tail, each series in its unit.
+    """Choose what is "auto" by the mean absolute scaled error of the ridge on the validation tail.
 
     First transform and normalisation together, at a medium lookback; then the lookback. All candidates forecast the
-    same steps, and see what lies before these only.
+    same steps, and see what lies before these only. A simpler choice gives way only to one that is better by more than
+    a standard error and 1 %.
 
     Returns
     -------
@@ -134,18 +151,33 @@ def choose(
     if len(transforms) * len(normalizations) * len(lookbacks) == 1 or not len(origins[0]) or not n_train:
         return Choice(transforms[0], normalizations[0], middle), scores
 
+    trials: dict[Choice, Trial] = {}
+
     def best(choices: Sequence[Choice]) -> Choice:
-        known = {Choice(*list(s.values())[:3]): s["error"] for s in scores}
         for choice in choices:
-            if choice not in known:
-                known[choice] = _ridge_error(split, choice, past_only, horizon, origins)
-                scores.append({**asdict(choice), "error": known[choice]})
-        found = min(choices, key=known.__getitem__)
-        return found if known[found] < WORTHWHILE * known[choices[0]] else choices[0]
+            if choice not in trials:
+                trials[choice] = _try_out(split, choice, past_only, horizon, season_length, origins)
+                scores.append({**asdict(choice), "error": trials[choice].mean})
+        return _simplest_of_the_best({choice: trials[choice] for choice in choices})
 
     first = best([Choice(t, n, middle) for t, n in product(transforms, normalizations)])
     others = [lookback for lookback in lookbacks if lookback != middle]
     return best([Choice(first.target_transform, first.normalization, n) for n in (middle, *others)]), scores
+
+
+def _simplest_of_the_best(trials: dict[Choice, Trial]) -> Choice:
+    """Of the choices within a standard error or 1 % of the best: the last value, if one comes to that, or the first."""
+    lowest = min(trials.values(), key=lambda trial: trial.mean)
+
+    def is_near(trial: Trial) -> bool:
+        known = ~np.isnan(trial.errors)
+        excess = np.where(known, trial.errors - lowest.errors, 0.0)
+        mean, variance = mean_and_variance(excess, known, lowest.series, lowest.times)
+        return mean <= max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
+
+    near = [choice for choice, trial in trials.items() if is_near(trial)]
+    naive = [choice for choice in near if choice.normalization == "last" and trials[choice].penalty == np.inf]
+    return (naive or near)[0]
 
 
 def _candidates(
@@ -156,13 +188,14 @@ def _candidates(
     normalizations = NORMALIZATIONS if wanted["normalization"] == "auto" else (wanted["normalization"],)
     if wanted["lookback"] != "auto":
         return transforms, normalizations, (int(wanted["lookback"]),)
-    return transforms, normalizations, _lookbacks(int(np.median(split.cuts)), horizon, season_length)
+    return transforms, normalizations, _lookbacks(split.cuts, horizon, season_length)
 
 
-def _lookbacks(n_rows: int, horizon: int, season_length: int) -> tuple[int, ...]:
-    """A few lengths in whole seasons, up to a third of the training rows (at least one, shorter if it must be)."""
+def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, ...]:
+    """A few lengths in whole seasons, up to a third of a usual series, or two thirds where there are many series."""
+    n_rows = int(np.median(cuts))
     season = season_length if 1 < season_length <= MAX_LOOKBACK else 8
-    longest = min(MAX_LOOKBACK, n_rows // 3)
+    longest = min(MAX_LOOKBACK, max(n_rows // 3, min(2 * n_rows // 3, len(cuts) * n_rows // 20)))
     lengths = [k * season for k in (1, 2, 3, 4, 7, 14, 21) if k * season <= longest]
     lengths = [n for n in lengths if n >= min(horizon, lengths[-1] // 2, 96)][-5:]
     if MAX_LOOKBACK < season_length <= n_rows // 4:
@@ -177,9 +210,14 @@ def patch_length_for(lookback: int, season_length: int) -> int:
     return max(k for k in range(1, longest + 1) if season % k == 0)
 
 
-def _ridge_error(
-    split: Split, choice: Choice, past_only: tuple[bool, ...], horizon: int, origins: tuple[Integers, Integers]
-) -> float:
+def _try_out(
+    split: Split,
+    choice: Choice,
+    past_only: tuple[bool, ...],
+    horizon: int,
+    season_length: int,
+    origins: tuple[Integers, Integers],
+) -> Trial:
     panel = split.panel
     before = np.arange(len(panel.values)) < np.repeat(panel.indptr[:-1] + split.cuts, panel.lengths)
     values = np.where(before, panel.values, np.nan)
@@ -195,10 +233,17 @@ def _ridge_error(
         lookback=choice.lookback, horizon=horizon, past_only=past_only, normalization=choice.normalization
     )
     set_typical_scale(network, train)
-    fit_linear(network, train, tail, max_windows=MAX_TRAIN)
+    penalty = fit_linear(network, train, tail, max_windows=MAX_TRAIN)
     forecast = WindowModel(network, scaling, features, panel.ids, np.array([0.5])).forecast(panel, series, positions)
     ahead = positions[:, None] + np.arange(horizon)
     rows = panel.indptr[series, None] + np.minimum(ahead, panel.lengths[series, None] - 1)
     actual = np.where(ahead < split.ends[series, None], panel.values[rows], np.nan)
-    unit = fit_scaling("none", values, panel.indptr).scale[series, None]
-    return float(np.nanmean(np.abs(actual - forecast) / unit))
+    errors = np.abs(actual - forecast) / _units(panel, values, season_length)[series, None]
+    return Trial(errors, penalty, series, panel.first[series] + positions)
+
+
+def _units(panel: Panel, values: Floats, season_length: int) -> Floats:
+    """The error of the seasonal naive forecast of each series; its deviation where that is unknown or 0."""
+    deviation = fit_scaling("none", values, panel.indptr).scale
+    seasonal = np.array([seasonal_scale(values[panel.series(i)], season_length) for i in range(panel.n_series)])
+    return np.where(seasonal > 1e-6 * deviation, seasonal, deviation)

@@ -9,9 +9,9 @@ from seqcast.networks.dropout import Dropout
 
 __all__ = ["GRUForecaster", "LSTMForecaster", "RNNForecaster", "RecurrentBackbone"]
 
-WORK_BUFFER = (
-    4.5 * 2**20
-)  # bytes of one layer's gates; malloc hands larger blocks back, and faults them in anew, at every step
+# Bytes of one layer's gates. What malloc maps in larger blocks it hands back, and the next step faults in anew: a step
+# of an LSTM 64 x 2 on 256 windows of 96 steps takes 1.4 times as long in one piece as in eight.
+WORK_BUFFER = 3 * 2**20
 
 
 class RecurrentBackbone(nn.Module):
@@ -47,7 +47,7 @@ class RecurrentBackbone(nn.Module):
         """Windows whose work buffers stay small enough for malloc to keep them from step to step."""
         if not isinstance(self.layers[0], nn.LSTM):
             return 2**31
-        return max(int(WORK_BUFFER / (16 * self.layers[0].hidden_size * n_tokens)), 16)  # 4 gates of 4 bytes
+        return max(WORK_BUFFER // (16 * self.layers[0].hidden_size * n_tokens), 16)  # 4 gates of 4 bytes
 
 
 @parameters
