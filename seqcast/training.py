@@ -15,12 +15,13 @@ from seqcast.networks.dropout import set_generator
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.windows import Windows
 
-__all__ = ["LOSSES", "Sample", "TrainingOptions", "evaluate", "fit_network", "loss_function"]
+__all__ = ["EVALUATION_BATCH", "LOSSES", "Sample", "TrainingOptions", "evaluate", "fit_network", "loss_function"]
 
 LOSSES = ("huber", "mse", "mae", "quantile")
 AVERAGING = 0.995  # decay of the average of the weights
 MAX_GRADIENT = 1.0  # norm to which the gradient is clipped
 VALIDATION_SHARE = 24  # windows trained on for each one validated: validation takes about 1.5 % of the time
+EVALUATION_BATCH = 256  # windows evaluated at once: training, not evaluation, sets the peak of memory
 MAX_VALIDATION = 4  # validation windows, at most, in batches
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -180,7 +181,7 @@ class Trainer:
 def evaluate(network: ForecastNetwork, sample: Sample, loss: Loss) -> float:
     """Mean loss over the known targets of the sample."""
     total, n_known = 0.0, 0.0
-    for batch in sample.batches(min(_batch_limit(network), 1024)):
+    for batch in sample.batches(min(_batch_limit(network), EVALUATION_BATCH)):
         total += float(_summed_loss(network, batch, loss))
         n_known += float(batch[:, network.lookback :, 1].sum())
     return total / max(n_known, 1.0)

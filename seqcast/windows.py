@@ -11,6 +11,8 @@ __all__ = ["Windows", "cut_runs", "make_windows", "tail_lengths", "window_positi
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+CHUNK = 2**16  # windows looked at in one go
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -103,16 +105,22 @@ def window_positions(
     series, positions : ndarray of shape (n_windows,)
         In order of the series, then of time.
     """
-    counts = np.maximum(last - first + 1, 0)
-    series = np.repeat(np.arange(len(counts)), counts)
-    positions = np.arange(counts.sum()) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    stops = np.cumsum(np.maximum(last - first + 1, 0))  # of each series' candidates, counted through all series
+    starts = np.concatenate([[0], stops[:-1]])
     known = np.concatenate([[0], np.cumsum(observed)])  # known values before each row
-    begin, end = indptr[series], indptr[series + 1]
-    origin = begin + positions
-    past = known[origin] - known[np.maximum(origin - lookback, begin)]
-    future = known[np.minimum(origin + horizon, end)] - known[origin]
-    kept = (past > 0) & (future > 0)
-    return series[kept], positions[kept]
+    kept = []
+    for low in range(0, int(stops[-1]), CHUNK):  # a long record needs no more memory than its windows' numbers
+        candidates = np.arange(low, min(low + CHUNK, stops[-1]))
+        series = np.searchsorted(stops, candidates, side="right")
+        positions = first[series] + candidates - starts[series]
+        begin, origin = indptr[series], indptr[series] + positions
+        past = known[origin] - known[np.maximum(origin - lookback, begin)]
+        future = known[np.minimum(origin + horizon, indptr[series + 1])] - known[origin]
+        useful = (past > 0) & (future > 0)
+        kept.append((series[useful], positions[useful]))
+    if not kept:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    return np.concatenate([s for s, _ in kept]), np.concatenate([p for _, p in kept])
 
 
 def tail_lengths(lengths: Integers, horizon: int, fraction: float) -> Integers:

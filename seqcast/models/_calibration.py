@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.linear import RidgePath
 from seqcast.networks.normalization import window_center
-from seqcast.training import Sample
+from seqcast.training import EVALUATION_BATCH, Sample
 
 __all__ = [
     "LEVELS",
@@ -103,7 +103,7 @@ def trusted_share(network: ForecastNetwork, validation: Sample, series: Integers
        consistent covariance matrix. Econometrica, 55(3), 703-708.
     """
     parts = []
-    for batch in validation.batches(1024):
+    for batch in validation.batches(EVALUATION_BATCH):
         past = network.normalise(batch)
         target, known = network.targets(batch, past)
         linear, correction = network.linear_forecast(past)[..., 0], network.correction(past)
@@ -151,7 +151,7 @@ def residual_spread(network: ForecastNetwork, sample: Sample) -> Floats:
     step, make one shape that is scaled step by step.
     """
     parts = []
-    for batch in sample.batches(1024):
+    for batch in sample.batches(EVALUATION_BATCH):
         past = network.normalise(batch)
         target, known = network.targets(batch, past)
         parts.append(torch.where(known > 0, target - network.shrunk(past)[..., 0], torch.nan).double().cpu())
