@@ -25,6 +25,7 @@ __all__ = [
     "is_none",
     "one_of",
     "option",
+    "pair_of",
     "parameters",
     "positive",
     "text",
@@ -98,6 +99,16 @@ def instance_of(kind: type | tuple[type, ...], words: str) -> Rule:
 def each(rule: Rule) -> Rule:
     """A list or tuple whose items keep `rule`."""
     return Rule(f"a sequence, each {rule.text}", lambda v: _is_sequence(v) and all(rule.holds(i) for i in v))
+
+
+def pair_of(rule: Rule) -> Rule:
+    """A tuple (low, high) in order, each keeping `rule`."""
+
+    def holds(value: Any) -> bool:
+        is_pair = isinstance(value, tuple) and len(value) == 2 and all(rule.holds(v) for v in value)
+        return is_pair and (None in value or value[0] <= value[1])
+
+    return Rule(f"a pair (low, high) in order, each {rule.text}", holds)
 
 
 def any_of(*rules: Rule) -> Rule:

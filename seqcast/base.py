@@ -1,5 +1,6 @@
 """BaseForecaster: the contract of every forecaster. It knows frames and panels, and nothing of networks."""
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from seqcast import persistence
 from seqcast._parameters import (
     any_of,
     at_least,
+    between,
     check_count,
     check_interval,
     check_parameters,
@@ -23,6 +25,7 @@ from seqcast._parameters import (
     is_none,
     one_of,
     option,
+    pair_of,
     parameters,
     text,
 )
@@ -48,7 +51,8 @@ __all__ = ["BaseForecaster"]
 
 _SEASON = any_of(at_least(1), one_of("auto"))
 _LABELS = each(instance_of(Hashable, "a column label"))
-_BOUNDS = any_of(is_none(), instance_of(tuple, "a pair (low, high), None where open"))
+_LIMIT = any_of(is_none(), between(-math.inf, math.inf))
+_BOUNDS = any_of(is_none(), pair_of(_LIMIT))
 
 
 @parameters

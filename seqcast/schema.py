@@ -80,6 +80,8 @@ class Schema:
         layout, values, index = read_target(history)
         if len(values) == 0:
             raise ValueError("history has no rows. Give at least one.")
+        if self.axis.kind != "none" and not says_when(index):
+            raise MissingTimesError("history has no times, the forecaster was fitted with times. Give it an index.")
         if frame is None or not self.encoder.columns:
             frame = no_columns(len(values))
         elif says_when(index) and says_when(x_index):

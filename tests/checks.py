@@ -321,11 +321,12 @@ def check_gaps_in_the_target_are_masked(forecaster):
 def check_constant_and_short_series_are_forecast(forecaster):
     constant = monthly() * 0 + 7
     assert_allclose(clone(forecaster).fit(constant).forecast(), 7, rtol=1e-3)
-    short = monthly(8)
+    for n_rows, horizon in ((8, H), (10, 24), (2, H), (N, 100)):
+        assert np.isfinite(clone(forecaster).set_params(horizon=horizon).fit(monthly(n_rows)).forecast()).all()
     try:
-        answer = forecaster.fit(short).forecast()
+        answer = forecaster.set_params(freq="MS").fit(monthly(1)).forecast()
     except ValueError as error:
-        assert "rows" in str(error) or "values" in str(error)
+        assert "sample" in str(error) or "values" in str(error)
     else:
         assert np.isfinite(answer).all()
 

@@ -94,8 +94,8 @@ def trusted_share(network: ForecastNetwork, validation: Sample, series: Integers
 
     `a` in [0, 1] is the least-squares weight of the correction on the validation windows, t the mean gain in squared
     error divided by its standard error. Gains of neighbouring origins hang together: the standard error allows for it
-    (Newey and West [1]_), over origins if they are at least two horizons, else over series if they are ten, else over
-    the steps of the tail.
+    (Newey and West [1]_). It is taken over origins if they are at least two horizons; else over the steps of the tail
+    or, where there are ten, over series, whichever is more doubtful.
 
     References
     ----------
@@ -120,24 +120,25 @@ def trusted_share(network: ForecastNetwork, validation: Sample, series: Integers
 def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Integers) -> tuple[float, float]:
     """Mean of gains (n, horizon), and the variance of that mean; 0 and 1 if there are too few to tell."""
     horizon, origins = gain.shape[1], np.unique(times)
+    steps = times[:, None] + np.arange(horizon)
+    groups = [(steps, len(np.unique(steps)) // 4)]
     if len(origins) >= 2 * horizon:
-        group, lags = np.broadcast_to(times[:, None], gain.shape), horizon - 1
+        groups = [(np.broadcast_to(times[:, None], gain.shape), horizon - 1)]
     elif len(np.unique(series)) >= 10:
-        group, lags = np.broadcast_to(series[:, None], gain.shape), 0
-    else:
-        group = times[:, None] + np.arange(horizon)
-        lags = len(np.unique(group)) // 4
-    _, code = np.unique(group, return_inverse=True)
-    total, count = np.bincount(code.ravel(), gain.ravel()), np.bincount(code.ravel(), known.ravel())
-    means = total[count > 0] / count[count > 0]
-    if len(means) < 3:
-        return 0.0, 1.0
-    return float(means.mean()), hac_variance(means, lags)
+        groups.append((np.broadcast_to(series[:, None], gain.shape), 0))
+    found = []
+    for group, lags in groups:
+        _, code = np.unique(group, return_inverse=True)
+        total, count = np.bincount(code.ravel(), gain.ravel()), np.bincount(code.ravel(), known.ravel())
+        means = total[count > 0] / count[count > 0]
+        found.append((float(means.mean()), hac_variance(means, lags)) if len(means) > 2 else (0.0, 1.0))
+    return min(found, key=lambda moments: abs(moments[0]) / max(moments[1], 1e-300) ** 0.5)
 
 
 def hac_variance(x: Floats, lags: int) -> float:
     """Variance of the mean of an autocorrelated sequence, Bartlett weights up to `lags`; of white noise at least."""
     n, centered = len(x), x - x.mean()
+    lags = min(lags, n - 1)
     covariances = [centered[k:] @ centered[: n - k] / n for k in range(lags + 1)]
     weights = [1.0, *(2 * (1 - k / (lags + 1)) for k in range(1, lags + 1))]
     return float(max(np.dot(weights, covariances), x.var(ddof=1)) / n)
