@@ -166,17 +166,22 @@ def training(name: str, width: int, n_layers: int, batch_size: int, n_steps: int
 
 
 def backtest(n_rounds: int) -> list[str]:
-    y = series(17_420)
-    model = textbook("LSTM", 64, 2, max_steps=1, batch_size=8)  # backtest fits it once: next to nothing
+    y = series()
+    model = textbook("LSTM", 64, 2, max_steps=2)
     x, _ = ready_tensors(y.to_numpy())
     x, network = x[-3461:], bare_network("LSTM", 64, 2).eval()
     cv = seqcast.evaluation.RollingOriginSplit(horizon=HORIZON, n_origins=3461, step=1)
-    ours, bare, ratio = interleaved(
-        lambda: seqcast.evaluation.backtest({"LSTM": model}, y, cv=cv, refit=False),
-        lambda: _forward(network, x),
-        n_rounds,
-    )
-    return ["backtest, 3,461 origins, LSTM 64 x 2", f"{ours:.2f} s", f"{bare:.2f} s", f"{1 / ratio:.2f} x the time"]
+    ours, bare = [], []
+    for _ in range(n_rounds):
+        start = time.perf_counter()
+        result = seqcast.evaluation.backtest({"LSTM": model}, y, cv=cv, refit=False)
+        ours.append(time.perf_counter() - start - result.seconds["fit"].sum())  # the one fit at the first origin
+        start = time.perf_counter()
+        _forward(network, x)
+        bare.append(time.perf_counter() - start)
+    ratio = statistics.median(o / b for o, b in zip(ours, bare, strict=True))
+    medians = statistics.median(ours), statistics.median(bare)
+    return ["backtest, 3,461 origins, LSTM 64 x 2", *(f"{m:.2f} s" for m in medians), f"{ratio:.2f} x the time"]
 
 
 def many_origins(n_rounds: int) -> list[str]:
@@ -287,11 +292,11 @@ def _forward(network: nn.Module, x: torch.Tensor) -> None:
 
 
 ROWS: dict[str, Callable[[int], list]] = {
-    "lstm": lambda n: training("LSTM", 64, 2, 256, 200, n),
-    "gru": lambda n: training("GRU", 64, 2, 256, 200, n),
-    "rnn": lambda n: training("RNN", 64, 2, 256, 200, n),
-    "transformer": lambda n: training("Transformer", 64, 2, 256, 200, n),
-    "small": lambda n: training("LSTM", 25, 1, 32, 1000, n),
+    "lstm": lambda n: training("LSTM", 64, 2, 256, 100, n),
+    "gru": lambda n: training("GRU", 64, 2, 256, 100, n),
+    "rnn": lambda n: training("RNN", 64, 2, 256, 100, n),
+    "transformer": lambda n: training("Transformer", 64, 2, 256, 100, n),
+    "small": lambda n: training("LSTM", 25, 1, 32, 500, n),
     "backtest": backtest,
     "origins": many_origins,
     "one": one_forecast,
