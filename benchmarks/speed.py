@@ -292,11 +292,11 @@ def _forward(network: nn.Module, x: torch.Tensor) -> None:
 
 
 ROWS: dict[str, Callable[[int], list]] = {
-    "lstm": lambda n: training("LSTM", 64, 2, 256, 100, n),
-    "gru": lambda n: training("GRU", 64, 2, 256, 100, n),
-    "rnn": lambda n: training("RNN", 64, 2, 256, 100, n),
-    "transformer": lambda n: training("Transformer", 64, 2, 256, 100, n),
-    "small": lambda n: training("LSTM", 25, 1, 32, 500, n),
+    "lstm": lambda n: training("LSTM", 64, 2, 256, 200, n),
+    "gru": lambda n: training("GRU", 64, 2, 256, 200, n),
+    "rnn": lambda n: training("RNN", 64, 2, 256, 200, n),
+    "transformer": lambda n: training("Transformer", 64, 2, 256, 200, n),
+    "small": lambda n: training("LSTM", 25, 1, 32, 1000, n),
     "backtest": backtest,
     "origins": many_origins,
     "one": one_forecast,

@@ -201,7 +201,8 @@ def _batch_limit(network: ForecastNetwork) -> int:
 
 def _validation_interval(validation: Sample | None, options: TrainingOptions) -> int:
     n = 0 if validation is None else len(validation.rows)
-    return min(max(VALIDATION_SHARE * n // options.batch_size, 10), options.max_steps)
+    wanted = max(VALIDATION_SHARE * n // options.batch_size, 10)
+    return -(-options.max_steps // max(options.max_steps // wanted, 1))  # the last of them follows the last step
 
 
 def _shuffled(rows: torch.Tensor, size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:

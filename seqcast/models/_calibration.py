@@ -28,6 +28,7 @@ PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), float("inf"))  # in un
 NAIVE_IS_ENOUGH = 1.01  # if the squared error of the center of the window is at most this times the ridge's
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
 CHUNK = 4096
+N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
 
 
 @torch.inference_mode()
@@ -152,7 +153,7 @@ def residual_spread(network: ForecastNetwork, sample: Sample) -> Floats:
     step, make one shape that is scaled step by step.
     """
     parts = []
-    for batch in sample.batches(EVALUATION_BATCH):
+    for batch in sample.thinned(N_ERRORS).batches(EVALUATION_BATCH):
         past = network.normalise(batch)
         target, known = network.targets(batch, past)
         parts.append(torch.where(known > 0, target - network.shrunk(past)[..., 0], torch.nan).double().cpu())
