@@ -110,14 +110,21 @@ def bare_loop(network: nn.Module, x: torch.Tensor, y: torch.Tensor, n_steps: int
 # Measuring -----------------------------------------------------------------------------------------------------------
 
 
-def interleaved(ours: Callable[[], None], bare: Callable[[], None], n_rounds: int) -> tuple[float, float, float]:
+def clock() -> float:
+    """Seconds of this process on one thread, which other work on the machine hardly changes; of the wall on more."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def interleaved(
+    ours: Callable[[], object], bare: Callable[[], object], n_rounds: int, now: Callable[[], float] = clock
+) -> tuple[float, float, float]:
     """Median seconds of each side, and the median of the rounds' ratios bare / ours."""
     times: tuple[list[float], list[float]] = ([], [])
     for round_ in range(n_rounds):
         for side in (0, 1) if round_ % 2 else (1, 0):
-            start = time.perf_counter()
+            start = now()
             (ours, bare)[side]()
-            times[side].append(time.perf_counter() - start)
+            times[side].append(now() - start)
     ratios = [b / o for o, b in zip(*times, strict=True)]
     return statistics.median(times[0]), statistics.median(times[1]), statistics.median(ratios)
 
@@ -233,7 +240,7 @@ def imports(n_rounds: int) -> list[list[str]]:
     }
     rows = []
     for what, (ours, bare) in pairs.items():
-        a, b, _ = interleaved(run(ours), run(bare), 3 * n_rounds)
+        a, b, _ = interleaved(run(ours), run(bare), 3 * n_rounds, time.perf_counter)
         rows.append([what, f"{a:.2f} s", f"{b:.2f} s", f"{a - b:+.2f} s"])
     return rows
 
@@ -318,7 +325,8 @@ def main() -> None:
     print(
         f"{datetime.date.today()}, seqcast {seqcast.__version__}, torch {torch.__version__}, "
         f"python {platform.python_version()}, "
-        f"{arguments.threads} thread(s), medians of {arguments.rounds} interleaved rounds\n"
+        f"{arguments.threads} thread(s), medians of {arguments.rounds} interleaved rounds, "
+        f"{'CPU' if arguments.threads == 1 else 'wall'} seconds of training and forecasts\n"
     )
     print("| what | seqcast | bare | ratio |\n|---|---|---|---|", flush=True)
     for name in arguments.rows or ROWS:
