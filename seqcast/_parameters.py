@@ -3,6 +3,7 @@
 import abc
 import inspect
 import numbers
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, dataclass_transform
@@ -218,8 +219,9 @@ def _with_parameters_section(doc: str, options: dict[str, Option], types: dict[s
     for name, opt in options.items():
         kind = getattr(types[name], "__name__", str(types[name]))
         lines += [f"{name} : {kind}, default={opt.default!r}", f"    {opt.help} Must be {opt.rule.text}."]
-    summary, _, tail = doc.partition("\n\n")
-    return "\n\n".join(part for part in (summary, "\n".join(lines), tail) if part)
+    section = re.search(r"^\w[\w ]*\n-{3,}$", doc, flags=re.MULTILINE)  # Notes, References, Examples
+    start = section.start() if section else len(doc)
+    return "\n\n".join(part.strip() for part in (doc[:start], "\n".join(lines), doc[start:]) if part)
 
 
 def _is_integer(value: Any) -> bool:
