@@ -339,12 +339,8 @@ def check_training_rows_get_one_step_ahead_values(forecaster):
     fitted = forecaster.fit(y).predict(y)
     assert fitted.index.equals(y.index)
     assert np.isfinite(fitted).all()
-    for row in (1, 12, N - 1):
-        assert_allclose(
-            fitted.iloc[row],
-            forecaster.forecast(1, history=y.iloc[:row]).iloc[0] if row > 40 else fitted.iloc[row],
-            rtol=0.5,
-        )
+    for row in (20, 41, N - 1):
+        assert_allclose(fitted.iloc[row], forecaster.forecast(1, history=y.iloc[:row]).iloc[0], rtol=1e-4)
 
 
 def check_no_fitted_value_knows_its_own_or_a_later_value(forecaster):
@@ -355,7 +351,7 @@ def check_no_fitted_value_knows_its_own_or_a_later_value(forecaster):
     changed.iloc[30:] = changed.iloc[30:] * 2 + 50
     forecaster.update(changed, overwrite=True)
     assert_allclose(forecaster.predict(y).iloc[:31], fitted.iloc[:31], rtol=1e-6)
-    assert not np.allclose(forecaster.predict(y).iloc[31:], fitted.iloc[31:]) or "Average" in type(forecaster).__name__
+    assert not np.allclose(forecaster.predict(y).iloc[31:], fitted.iloc[31:])
 
 
 def check_training_rows_must_carry_their_covariates(forecaster):
@@ -550,11 +546,11 @@ def check_saved_file_keeps_the_forecast(forecaster, tmp_path):
     X, y = with_covariate()
     X["kind"] = pd.Categorical(["a", "b", "c"] * (len(X) // 3))
     forecaster.fit(X[:N], y)
-    try:
-        forecaster.save(tmp_path / "model.seqcast")
-    except TypeError as error:
-        assert "joblib" in str(error)
+    if isinstance(forecaster, seqcast.RegressionForecaster):  # its regressor may be any object
+        with pytest.raises(TypeError, match="joblib"):
+            forecaster.save(tmp_path / "model.seqcast")
         return
+    forecaster.save(tmp_path / "model.seqcast")
     loaded = seqcast.load(tmp_path / "model.seqcast")
     assert repr(loaded) == repr(forecaster)
     assert_series_equal(loaded.forecast(X=X), forecaster.forecast(X=X), check_exact=True)
