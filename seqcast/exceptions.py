@@ -2,7 +2,6 @@
 
 __all__ = [
     "CorruptFileError",
-    "FeatureWarning",
     "FrequencyError",
     "HorizonWarning",
     "IrregularTimesError",
@@ -61,10 +60,6 @@ class LookaheadWarning(UserWarning):
 
 class LeakageWarning(UserWarning):
     """A covariate equals the target."""
-
-
-class FeatureWarning(UserWarning):
-    """A feature carries no information."""
 
 
 class UnknownCategoryWarning(UserWarning):

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -141,10 +141,6 @@ class TimeAxis:
         if self.kind == "period":
             return self.start.freqstr
         return self.freq.freqstr if isinstance(self.freq, BaseOffset) else str(self.freq)
-
-    def renamed(self, name: Hashable) -> "TimeAxis":
-        """Return the same grid with another index name."""
-        return replace(self, name=name)
 
     def _check_like(self, index: pd.Index) -> None:
         kind = (
