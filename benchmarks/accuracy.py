@@ -1,0 +1,321 @@
+"""Accuracy at the defaults of the library, by published protocols: each table beside the published numbers.
+
+``SEQCAST_DATA`` names the folder of the public files. Every run (data set, model, seed) is kept in ``--out``; runs that
+are there already are not repeated. ``--part validation`` shifts every protocol back in time, so that no test value is
+read: what is chosen, is chosen there.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from statsmodels.regression.linear_model import OLS
+from tqdm import tqdm
+
+import seqcast
+from seqcast.datasets import load_dataset
+from seqcast.evaluation import RollingOriginSplit, backtest
+from seqcast.metrics import seasonal_scale
+
+NETWORKS = {
+    "RNN": seqcast.RNNForecaster,
+    "LSTM": seqcast.LSTMForecaster,
+    "GRU": seqcast.GRUForecaster,
+    "Transformer": seqcast.TransformerForecaster,
+}
+MODELS = {
+    **NETWORKS,
+    "Ridge": seqcast.RidgeForecaster,
+    "ETS": seqcast.ETS,
+    "Theta": seqcast.Theta,
+    "Seasonal naive": seqcast.SeasonalNaive,
+    "Naive": seqcast.Naive,
+}
+
+
+class Score(NamedTuple):
+    """What one run of a protocol gives."""
+
+    metrics: dict[str, float]  # the first is the one of the target table
+    losses: np.ndarray  # (n_units,): the first metric by origin or by series
+    lags: int  # origins whose losses hang together; 0 where the units are series
+    fit_seconds: float
+    predict_seconds: float
+
+
+Make = Callable[..., Any]  # keyword arguments to a model
+
+
+def main() -> None:
+    arguments = _arguments()
+    runs = [
+        (name, model, seed)
+        for name in arguments.data
+        for model in arguments.model
+        for seed in (range(arguments.seeds) if model in NETWORKS else [0])
+    ]
+    work = (delayed(_run)(*run, arguments) for run in runs)
+    answers = Parallel(arguments.jobs, return_as="generator_unordered")(work)
+    for _ in tqdm(answers, total=len(runs), desc="accuracy", unit="run", smoothing=0):
+        pass
+    settings = "".join(f", {name}={value}" for name, value in arguments.set)
+    print(
+        f"{datetime.date.today()}, seqcast {seqcast.__version__}, torch {torch.__version__}, python "
+        f"{platform.python_version()}, {arguments.part} part, {arguments.jobs} runs at a time{settings}\n"
+    )
+    for name in arguments.data:
+        print(_table(name, arguments), "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", default=list(PROTOCOLS), choices=list(PROTOCOLS), metavar="NAME")
+    parser.add_argument("--model", nargs="+", default=[*NETWORKS, "Ridge"], choices=list(MODELS), metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=3, help="of each network (default 3)")
+    parser.add_argument("--part", choices=["validation", "test"], default="validation")
+    parser.add_argument("--out", type=Path, default=Path("accuracy"), help="folder of the runs (default accuracy/)")
+    parser.add_argument("--jobs", type=int, default=max((os.cpu_count() or 2) // 2, 1), help="runs at a time")
+    parser.add_argument("--set", nargs="*", default=[], type=_setting, metavar="NAME=VALUE", help="other than defaults")
+    return parser.parse_args()
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+# Protocols -----------------------------------------------------------------------------------------------------------
+
+
+def long_horizon(
+    name: str,
+    horizon: int,
+    stops: tuple[float, float, float],
+    lookback: int | None = None,
+    target: str | None = None,
+    *,
+    is_default: bool = False,
+) -> Callable[..., Score]:
+    """Train rows, validation rows, then every window of the test rows, stride 1; errors in units of the train rows."""
+
+    def run(make: Make, part: str) -> Score:
+        frame = load_dataset(name)
+        ends = [int(size if size > 1 else size * len(frame)) for size in stops]  # of train, validation and test
+        if part == "validation":
+            ends = [2 * ends[0] - ends[1], *ends[:2]]
+        spread = frame.iloc[: ends[0]].std(ddof=0)
+        frame = ((frame - frame.iloc[: ends[0]].mean()) / spread).iloc[: ends[2]]
+        y, X = (frame[[target]], frame.drop(columns=target)) if target else (frame, None)
+        settings: dict[str, Any] = {"lookback": lookback} if lookback else {}
+        if not is_default:
+            share = (ends[1] - ends[0]) / ends[1]
+            settings |= {"refit_tail": False, "validation_fraction": share}
+        n_origins = ends[2] - ends[1] - horizon + 1
+        cv = RollingOriginSplit(horizon, n_origins=int(n_origins), step=1)
+        result = backtest(make(horizon=horizon, **settings), y, X, cv=cv)
+        found = result.forecasts
+        error = (found["actual"] - found["forecast"]).to_numpy()
+        _, origin = np.unique(found["origin"], return_inverse=True)
+        losses = np.bincount(origin, error**2) / np.bincount(origin)
+        metrics = {"MSE": float(np.mean(error**2)), "MAE": float(np.mean(np.abs(error)))}
+        return Score(metrics, losses, horizon - 1, *_seconds(result))
+
+    return run
+
+
+def rolling(
+    name: str, targets: list[str], known: list[str] | None, horizon: int, n_origins: float
+) -> Callable[..., Score]:
+    """Origins at the end, a horizon apart; MASE and the scaled quantile loss of nine deciles."""
+
+    def run(make: Make, part: str) -> Score:
+        frame = load_dataset(name).asfreq("h")
+        count = int(n_origins if n_origins > 1 else n_origins * len(frame) / horizon)
+        if part == "validation":
+            frame = frame.iloc[: len(frame) - count * horizon]
+        X = frame[known] if known else frame.drop(columns=targets)
+        cv = RollingOriginSplit(horizon, n_origins=count)
+        deciles = [k / 10 for k in range(1, 10)]
+        result = backtest(make(horizon=horizon), frame[targets], X, cv=cv, quantiles=deciles)
+        losses, quantile_losses = [], []
+        for (series, origin), one in result.forecasts.groupby(["series", "origin"], observed=True, sort=False):
+            scale = seasonal_scale(frame.loc[:origin, series].to_numpy(), 24)
+            actual = one["actual"].to_numpy()
+            losses.append(
+                np.nanmean(np.abs(actual - one["forecast"])) / scale if one["actual"].notna().any() else np.nan
+            )
+            error = actual[:, None] - one[deciles].to_numpy()
+            pinball = np.maximum(np.array(deciles) * error, (np.array(deciles) - 1) * error)
+            quantile_losses.append(2 * np.nanmean(pinball) / scale if one["actual"].notna().any() else np.nan)
+        by_origin = np.nanmean(np.reshape(losses, (len(targets), -1)), axis=0)
+        metrics = {"MASE": float(np.nanmean(losses)), "SQL": float(np.nanmean(quantile_losses))}
+        return Score(metrics, by_origin, 1, *_seconds(result))
+
+    return run
+
+
+def last_steps(name: str, horizon: int, season: int, metric: str, **own: Any) -> Callable[..., Score]:
+    """One origin in every series, `horizon` before its end."""
+
+    def run(make: Make, part: str) -> Score:
+        panel = load_dataset(name)
+        ahead = panel.groupby(level=0, sort=False).cumcount(ascending=False)  # steps to the end of the series
+        if part == "validation":
+            panel = panel[ahead >= horizon]
+            ahead = ahead[ahead >= horizon] - horizon
+        train, test = panel[ahead >= horizon], panel[ahead < horizon]
+        start = time.perf_counter()
+        fitted = make(horizon=horizon, **own).fit(train)
+        fit_seconds = time.perf_counter() - start
+        forecast = fitted.forecast()
+        predict_seconds = time.perf_counter() - start - fit_seconds
+        names = train.index.get_level_values(0).unique()
+        scale = np.array([seasonal_scale(train.loc[one].to_numpy(), season) for one in names])
+        actual, forecast = (
+            part.to_numpy().reshape(len(names), horizon) for part in (test, forecast.reindex(test.index))
+        )
+        error = np.abs(actual - forecast)
+        smape = 200 * (error / np.maximum(np.abs(actual) + np.abs(forecast), 1e-12)).mean(1)
+        mase = error.mean(1) / scale
+        losses = {"MAE": error.mean(1), "sMAPE": smape, "MASE": mase, "OWA": (smape / 18.383 + mase / 2.395) / 2}
+        order = [metric, *(other for other in losses if other not in (metric, "OWA"))]
+        return Score(
+            {key: float(np.mean(losses[key])) for key in order}, losses[metric], 0, fit_seconds, predict_seconds
+        )
+
+    return run
+
+
+GASES, WEATHER = ["CO(GT)", "NOx(GT)", "C6H6(GT)", "NO2(GT)"], ["T", "RH", "AH"]
+ETTH1, LTSF = (8640, 11520, 14400), (0.7, 0.8, 1.0)
+LONG: dict[str, tuple[Any, ...]] = {
+    **{f"etth1-{h}": ("etth1", h, ETTH1) for h in (96, 192, 336, 720)},
+    "exchange-96": ("exchange_rate", 96, LTSF, 96),
+    **{f"illness-{h}": ("national_illness", h, LTSF) for h in (24, 36, 48, 60)},
+    "epf-np": ("epf_np", 24, LTSF, 168, "OT"),
+    "epf-de": ("epf_de", 24, LTSF, 168, "OT"),
+}
+PROTOCOLS: dict[str, Callable[[Make, str], Score]] = {
+    **{name: long_horizon(*how) for name, how in LONG.items()},
+    **{f"{name}-default": long_horizon(*how, is_default=True) for name, how in LONG.items()},
+    "epf-np-rolling": rolling("epf_np", ["OT"], None, 24, 0.2),
+    "epf-de-rolling": rolling("epf_de", ["OT"], None, 24, 0.2),
+    "epf-np-fev": rolling("epf_np", ["OT"], None, 24, 20),
+    "epf-de-fev": rolling("epf_de", ["OT"], None, 24, 20),
+    "air-quality-rolling": rolling("air_quality", GASES, WEATHER, 168, 0.2),
+    "air-quality-fev": rolling("air_quality", GASES, WEATHER, 168, 20),
+    "m4-hourly": last_steps("m4_hourly", 48, 24, "OWA", season_length=24),
+    "hospital": last_steps("hospital", 12, 12, "MAE"),
+    "tourism": last_steps("tourism_monthly", 24, 12, "MAE"),
+}
+PUBLISHED = {
+    "etth1-96": "DUET .352/.384, SegRNN .351/.392 (rerun .367/.400), PatchTST .377/.397",
+    "etth1-192": "DUET .398/.409, SegRNN .392/.414 (.407/.422), PatchTST .409/.425",
+    "etth1-336": "DUET .414/.426, SegRNN .423/.433 (.437/.440), PatchTST .431/.444",
+    "etth1-720": "DUET .429/.455, SegRNN .466/.472 (.480/.478), PatchTST .457/.477",
+    "exchange-96": "last value .081/.196",
+    "illness-24": "mean of four horizons: DUET 1.616/.795, PatchTST 1.90/.88; DLinear 2.185/1.040",
+    "epf-np": "without future covariates: TimeXer .236/.268, PatchTST .267/.284",
+    "epf-de": "without future covariates: TimeXer .440/.415, PatchTST .461/.432",
+    "epf-np-fev": "PatchTST .806, SQL .635; TFT .859, .690; seasonal naive 1.761, 1.530",
+    "epf-de-fev": "PatchTST .573, SQL .460; TFT .656, .509; seasonal naive 1.709, 1.388",
+    "air-quality-fev": "TiRex 1.106, SQL .865; DeepAR 1.363, 1.111; seasonal naive 1.442, 1.384",
+    "m4-hourly": "hourly winner .410, ES-RNN .440, FFORMA .484, Theta 1.006",
+    "hospital": "TBATS 17.43, ETS 17.97, DeepAR 18.25",
+    "tourism": "DeepAR 1871.7, N-BEATS 2003.0, ETS 2004.5",
+}
+
+
+# Runs and tables -----------------------------------------------------------------------------------------------------
+
+
+def _run(name: str, model: str, seed: int, arguments: argparse.Namespace) -> None:
+    """One run, kept as a file."""
+    path = _path(name, model, seed, arguments)
+    if path.exists():
+        return
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+
+    def make(**settings: Any) -> Any:
+        estimator = MODELS[model]()
+        wanted = {**settings, **dict(arguments.set), "random_state": seed}
+        return estimator.set_params(**{k: v for k, v in wanted.items() if k in estimator.get_params()})
+
+    score = PROTOCOLS[name](make, arguments.part)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, losses=score.losses, lags=score.lags, rest=json.dumps([score.metrics, *score[3:]]))
+
+
+def _path(name: str, model: str, seed: int, arguments: argparse.Namespace) -> Path:
+    return arguments.out / arguments.part / name / f"{model}-{seed}.npz"
+
+
+def _read(path: Path) -> Score:
+    with np.load(path) as file:
+        metrics, fit_seconds, predict_seconds = json.loads(str(file["rest"]))
+        return Score(metrics, file["losses"], int(file["lags"]), fit_seconds, predict_seconds)
+
+
+def _table(name: str, arguments: argparse.Namespace) -> str:
+    """Mean over the seeds, and the difference from the ridge with its standard error over origins or series."""
+    scores = {
+        model: [_read(path) for path in sorted(_path(name, model, 0, arguments).parent.glob(f"{model}-*.npz"))]
+        for model in MODELS
+    }
+    scores = {model: found for model, found in scores.items() if found}
+    metrics = list(next(iter(scores.values()))[0].metrics)
+    lines = [
+        f"### {name}\n\n{PUBLISHED.get(name, '')}\n",
+        f"| model | {' | '.join(metrics)} | standard error | over the ridge | seeds | fit s | predict s |",
+        "|---|" + "---|" * (len(metrics) + 5),
+    ]
+    for model, found in scores.items():
+        means = [np.mean([score.metrics[metric] for score in found]) for metric in metrics]
+        losses = np.mean([score.losses for score in found], axis=0)
+        excess = ""
+        if "Ridge" in scores:
+            ridge = scores["Ridge"][0].losses
+            excess = f"{means[0] / scores['Ridge'][0].metrics[metrics[0]] - 1:+.1%}"
+            excess += f" ± {_standard_error(losses - ridge, found[0].lags) / np.nanmean(ridge):.1%}"
+        seconds = [np.median([getattr(score, part) for score in found]) for part in ("fit_seconds", "predict_seconds")]
+        error = _standard_error(losses, found[0].lags)
+        cells = [
+            model,
+            *map("{:.4g}".format, means),
+            f"{error:.2g}",
+            excess,
+            str(len(found)),
+            *map("{:.1f}".format, seconds),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _standard_error(losses: np.ndarray, lags: int) -> float:
+    """Of the mean; neighbouring origins hang together (Newey and West)."""
+    known = losses[~np.isnan(losses)]
+    lags = min(lags, len(known) - 1)
+    fitted = OLS(known, np.ones(len(known))).fit(cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": True})
+    return float(fitted.bse[0])
+
+
+def _seconds(result: Any) -> tuple[float, float]:
+    return tuple(float(second) for second in result.seconds.iloc[0])
+
+
+if __name__ == "__main__":
+    main()
