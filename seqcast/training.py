@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +21,9 @@ __all__ = ["EVALUATION_BATCH", "LOSSES", "Sample", "TrainingOptions", "evaluate"
 LOSSES = ("huber", "mse", "mae", "quantile")
 AVERAGING = 0.995  # decay of the average of the weights
 MAX_GRADIENT = 1.0  # norm to which the gradient is clipped
-VALIDATION_SHARE = 24  # windows trained on for each one validated: validation takes about 1.5 % of the time
+FIRST_ROUND = 200  # steps; each further round is as long as all before it
+VALIDATION_INTERVAL = 100  # steps at most
+ENOUGH = 0.001  # of the best loss: what a round must gain to be followed by another
 EVALUATION_BATCH = 256  # windows evaluated at once: training, not evaluation, sets the peak of memory
 MAX_VALIDATION = 4  # validation windows, at most, in batches
 
@@ -82,8 +85,11 @@ def fit_network(
     validation: Sample | None,
     options: TrainingOptions,
     generator: torch.Generator,
-) -> dict[str, list[float]]:
-    """Train `network` in place; it ends with the averaged weights of the best validation, or else of the last step.
+) -> tuple[dict[str, list[float]], int]:
+    """Train `network` in place; it ends with the averaged weights of the best round, or else of the last step.
+
+    Training goes in rounds, each as long as all before it; in each the learning rate falls to zero. The loss on the
+    validation windows at the end of a round says whether another one follows: within a round it says little.
 
     Parameters
     ----------
@@ -98,8 +104,10 @@ def fit_network(
 
     Returns
     -------
-    dict
+    history : dict
         ``step``, ``train_loss`` and ``validation_loss`` at each validation, lists of equal length.
+    best_step : int
+        After which the network had the weights that it has now.
     """
     trainer = Trainer(network, options)
     own = torch.Generator(train.rows.device).manual_seed(generator.initial_seed())
@@ -108,7 +116,7 @@ def fit_network(
         validation = validation.thinned(MAX_VALIDATION * options.batch_size)
     history = trainer.fit(train, validation, generator)
     set_generator(network, None)
-    return history
+    return history, trainer.best_step
 
 
 class Trainer:
@@ -124,22 +132,23 @@ class Trainer:
         )
         self.history: dict[str, list[float]] = {"step": [], "train_loss": [], "validation_loss": []}
         self.best = [p.clone() for p in self.averages]
-        self.n_worse = 0
+        self.best_loss, self.best_step, self.n_worse = math.inf, 0, 0
 
     def fit(self, train: Sample, validation: Sample | None, generator: torch.Generator) -> dict[str, list[float]]:
-        options, running = self.options, torch.zeros(())
-        interval = _validation_interval(validation, options)
+        options, running, n_since = self.options, torch.zeros(()), 0
+        rounds = _rounds(options.max_steps, options.early_stopping and validation is not None)
         rows = _shuffled(train.rows, options.batch_size, generator)
         self.network.train()
         for step in tqdm(range(options.max_steps), disable=not options.verbose, desc="fit", unit="step"):
-            self.optimizer.param_groups[0]["lr"] = options.learning_rate * _rate(step, options.max_steps)
-            running = running + self.train_step(train.windows.gather(next(rows)))
+            begin, end = next(r for r in rounds if step < r[1])
+            self.optimizer.param_groups[0]["lr"] = options.learning_rate * _rate(step - begin, end - begin)
+            running, n_since = running + self.train_step(train.windows.gather(next(rows))), n_since + 1
             self.average_weights(step)
-            if (step + 1) % interval == 0 or step + 1 == options.max_steps:
-                n_since = step + 1 - (self.history["step"][-1] if step >= interval else 0)
-                if self.validate(step + 1, float(running) / n_since, validation):
+            if (step + 1) % VALIDATION_INTERVAL == 0 or step + 1 == end:
+                loss = self.validate(step + 1, float(running) / n_since, validation)
+                running, n_since = torch.zeros(()), 0
+                if step + 1 == end and self.is_time_to_stop(loss):
                     break
-                running = torch.zeros(())
         self.restore()
         return self.history
 
@@ -160,16 +169,21 @@ class Trainer:
         decay = min(AVERAGING, (step + 1) / (step + 10))
         torch._foreach_lerp_(self.averages, [p.detach() for p in self.parameters], 1 - decay)
 
-    def validate(self, step: int, train_loss: float, validation: Sample | None) -> bool:
-        """Note the losses and the best weights; say whether it is time to stop."""
+    def validate(self, step: int, train_loss: float, validation: Sample | None) -> float:
+        """Note the losses."""
         loss = math.nan if validation is None else evaluate(self.average, validation, self.options.loss)
-        is_best = not self.options.early_stopping or not loss >= min(self.history["validation_loss"], default=math.inf)
         for name, value in (("step", step), ("train_loss", train_loss), ("validation_loss", loss)):
             self.history[name].append(value)
-        self.n_worse = 0 if is_best else self.n_worse + 1
+        return loss
+
+    def is_time_to_stop(self, loss: float) -> bool:
+        """Keep the weights of a round if they are the best; say whether the rounds have stopped getting better."""
+        is_best = not loss >= self.best_loss
+        self.n_worse = 0 if not loss >= (1 - ENOUGH) * self.best_loss else self.n_worse + 1
         if is_best:
+            self.best_loss, self.best_step = loss, self.history["step"][-1]
             torch._foreach_copy_(self.best, self.averages)
-        return self.options.early_stopping and self.n_worse >= self.options.n_iter_no_change
+        return self.n_worse >= self.options.n_iter_no_change
 
     def restore(self) -> None:
         torch._foreach_copy_([p.detach() for p in self.parameters], self.best)
@@ -199,10 +213,12 @@ def _batch_limit(network: ForecastNetwork) -> int:
     return limit(network.embedding.n_past) if limit and on_cpu else 2**31
 
 
-def _validation_interval(validation: Sample | None, options: TrainingOptions) -> int:
-    n = 0 if validation is None else len(validation.rows)
-    wanted = max(VALIDATION_SHARE * n // options.batch_size, 10)
-    return -(-options.max_steps // max(options.max_steps // wanted, 1))  # the last of them follows the last step
+def _rounds(max_steps: int, is_stopped_early: bool) -> list[tuple[int, int]]:
+    """First step, and the one after the last, of each round."""
+    ends = [max_steps]
+    while is_stopped_early and ends[0] // 2 >= FIRST_ROUND:
+        ends.insert(0, ends[0] // 2)
+    return list(pairwise([0, *ends]))
 
 
 def _shuffled(rows: torch.Tensor, size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
@@ -214,7 +230,7 @@ def _shuffled(rows: torch.Tensor, size: int, generator: torch.Generator) -> Iter
 
 
 def _rate(step: int, max_steps: int) -> float:
-    """Learning rate in units of the highest: a short warm-up, then half a cosine."""
+    """Learning rate of a round in units of the highest: a short warm-up, then half a cosine."""
     warm_up = min(50, max_steps // 10)
     if step < warm_up:
         return (step + 1) / warm_up

@@ -27,6 +27,7 @@ Integers = NDArray[np.int64]
 PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), float("inf"))  # in units of the mean diagonal of Z'Z
 NAIVE_IS_ENOUGH = 1.01  # if the squared error of the center of the window is at most this times the ridge's
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
+PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 CHUNK = 4096
 N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
 
@@ -90,13 +91,15 @@ def _best_penalty(network: ForecastNetwork, path: RidgePath, validation: Sample)
 
 
 @torch.inference_mode()
-def trusted_share(network: ForecastNetwork, validation: Sample, series: Integers, times: Integers) -> float:
-    """How much of the network's correction to keep: ``a * max(0, 1 - 2 / t**2)``.
+def trusted_share(
+    network: ForecastNetwork, validation: Sample, series: Integers, times: Integers, *, prior: float
+) -> float:
+    """How much of the network's correction to keep: what the tail says, weighed against what is to be expected.
 
-    `a` in [0, 1] is the least-squares weight of the correction on the validation windows, t the mean gain in squared
-    error divided by its standard error. Gains of neighbouring origins hang together: the standard error allows for it
-    (Newey and West [1]_). It is taken over origins if they are at least two horizons; else over the steps of the tail
-    or, where there are ten, over series, whichever is more doubtful.
+    The tail says the least-squares weight of the correction, every window counted in units of its own linear forecast's
+    error, with a standard error that allows for the ties between neighbouring origins (Newey and West [1]_). The
+    expectation is `prior` with standard deviation 1/4: half of a correction has three quarters of the gain of a right
+    one, and a quarter of the harm of a wrong one. The share is the mean of both by precision, between 0 and 1.
 
     References
     ----------
@@ -111,15 +114,30 @@ def trusted_share(network: ForecastNetwork, validation: Sample, series: Integers
         middle = correction[..., getattr(network.head, "middle", 0)]
         parts.append(torch.stack((middle, target - linear, known), 2).double().cpu())
     middle, error, known = torch.cat(parts).numpy().transpose(2, 0, 1)  # (n, horizon) each
-    a = float(np.clip((middle * error * known).sum() / max((middle**2 * known).sum(), 1e-300), 0, 1))
-    gain = (error**2 - (error - a * middle) ** 2) * known
-    mean, variance = mean_and_variance(gain, known, series, times)
-    t_squared = mean**2 / max(variance, 1e-300) if mean > 0 else 0.0
-    return a * max(0.0, 1 - 2 / t_squared) if t_squared > 0 else 0.0
+    size = np.sqrt((error**2 * known).sum(1) / np.maximum(known.sum(1), 1))  # (n,)
+    weight = known / np.maximum(size, 0.1 * np.median(size) + 1e-12)[:, None]
+    power = (weight * middle**2).sum()
+    if power == 0:
+        return prior
+    share = (weight * middle * error).sum() / power
+    scores = weight * middle * (error - share * middle) * known.sum() / power
+    variance = max(variance for _, variance in _moments(scores, known, series, times))
+    precisions = 1 / PRIOR_DEVIATION**2, 1 / max(variance, 1e-12)
+    return float(np.clip(np.average([prior, share], weights=precisions), 0, 1))
 
 
 def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Integers) -> tuple[float, float]:
-    """Mean of gains (n, horizon), and the variance of that mean; 0 and 1 if there are too few to tell."""
+    """Mean of gains (n, horizon), and the variance of that mean; 0 and 1 if there are too few to tell.
+
+    It is taken over origins if they are at least two horizons; else over the steps of the tail or, where there are ten,
+    over series, whichever is more doubtful.
+    """
+    found = [m if np.isfinite(m[1]) else (0.0, 1.0) for m in _moments(gain, known, series, times)]
+    return min(found, key=lambda moments: abs(moments[0]) / max(moments[1], 1e-300) ** 0.5)
+
+
+def _moments(gain: Floats, known: Floats, series: Integers, times: Integers) -> list[tuple[float, float]]:
+    """Mean of gains and variance of that mean, infinite if there are too few; by each way to see what is independent."""
     horizon, origins = gain.shape[1], np.unique(times)
     steps = times[:, None] + np.arange(horizon)
     groups = [(steps, len(np.unique(steps)) // 4)]
@@ -132,8 +150,8 @@ def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Inte
         _, code = np.unique(group, return_inverse=True)
         total, count = np.bincount(code.ravel(), gain.ravel()), np.bincount(code.ravel(), known.ravel())
         means = total[count > 0] / count[count > 0]
-        found.append((float(means.mean()), hac_variance(means, lags)) if len(means) > 2 else (0.0, 1.0))
-    return min(found, key=lambda moments: abs(moments[0]) / max(moments[1], 1e-300) ** 0.5)
+        found.append((float(means.mean()), hac_variance(means, lags) if len(means) > 2 else np.inf))
+    return found
 
 
 def hac_variance(x: Floats, lags: int) -> float:

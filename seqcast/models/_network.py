@@ -149,7 +149,7 @@ class NetworkForecaster(WindowForecaster):
         True, boolean(), "Whether the network corrects a ridge regression, rather than forecasting alone."
     )
     loss: str = option(
-        "huber", one_of(*LOSSES), "What training minimises; quantile gives the levels of `quantiles` at once."
+        "mae", one_of(*LOSSES), "What training minimises; quantile gives the levels of `quantiles` at once."
     )
     quantiles: tuple = option(
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
@@ -164,9 +164,9 @@ class NetworkForecaster(WindowForecaster):
     )
     weight_decay: float = option(0.01, between(0, 10), "Weight decay of AdamW.")
     batch_size: int = option(256, at_least(1), "Windows of one training step.")
-    max_steps: int = option(1000, at_least(1), "Training steps, at most.")
+    max_steps: int = option(3200, at_least(1), "Training steps, at most.")
     early_stopping: bool = option(True, boolean(), "Whether training stops when the validation loss does not improve.")
-    n_iter_no_change: int = option(5, at_least(1), "Validations in a row without a better one that end training.")
+    n_iter_no_change: int = option(1, at_least(1), "Rounds in a row without a better one that end training.")
     warm_start: bool = option(False, boolean(), "Whether another fit begins at the weights of the last.")
     random_state: Any = option(None, anything(), "Seed of weights, order and dropout.")
     verbose: bool = option(False, boolean(), "Whether a progress bar is shown.")
@@ -193,7 +193,7 @@ class NetworkForecaster(WindowForecaster):
         split = split_in_time(self.panel_, self._longest, 0)
         choice = Choice(self.target_transform_, self.normalization_, self.lookback_)
         task = make_task(split, choice, self._longest, self.model_.device, self.model_)
-        self.history_ = fit_network(
+        self.history_, _ = fit_network(
             self.model_.network, task.everything, None, self._training_options(), _generator(self.random_state)
         )
         return self
@@ -266,10 +266,11 @@ class NetworkForecaster(WindowForecaster):
         if task.validation is None:
             self._train_unchecked(network, task, options, generator)
             return residual_spread(network, task.everything)
-        self.history_ = fit_network(network, task.train, task.validation, options, generator)
+        self.history_, self.best_step_ = fit_network(network, task.train, task.validation, options, generator)
         self.shrinkage_ = 1.0
         if self.linear_skip:
-            self.shrinkage_ = trusted_share(network, task.validation, task.tail_series, task.tail_times)
+            prior = 0.5 if np.isfinite(self.penalty_) else 0.0
+            self.shrinkage_ = trusted_share(network, task.validation, task.tail_series, task.tail_times, prior=prior)
         network.shrinkage.fill_(self.shrinkage_)
         spread = residual_spread(network, task.validation)
         if self.refit_tail:
@@ -283,15 +284,14 @@ class NetworkForecaster(WindowForecaster):
         self.shrinkage_ = 0.0 if self.linear_skip else 1.0
         network.shrinkage.fill_(self.shrinkage_)
         steps = 1 if self.linear_skip else min(self.max_steps, STEPS_UNCHECKED)
-        self.history_ = fit_network(network, task.everything, None, replace(options, max_steps=steps), generator)
+        self.history_, _ = fit_network(network, task.everything, None, replace(options, max_steps=steps), generator)
 
     def _learn_tail(
         self, network: ForecastNetwork, task: Task, options: TrainingOptions, generator: torch.Generator
     ) -> None:
         if network.linear_skip:
             fit_linear(network, task.everything, None, penalty=self.penalty_)
-        best = int(np.argmin(self.history_["validation_loss"])) if self.early_stopping else -1
-        steps = int(TAIL_SHARE * self.history_["step"][best])
+        steps = int(TAIL_SHARE * self.best_step_)
         if steps and self.shrinkage_ > 0:
             rate = TAIL_RATE * options.learning_rate
             tail = replace(options, max_steps=steps, learning_rate=rate, early_stopping=False)
