@@ -23,7 +23,7 @@ AVERAGING = 0.995  # decay of the average of the weights
 MAX_GRADIENT = 1.0  # norm to which the gradient is clipped
 FIRST_ROUND = 200  # steps; each further round is as long as all before it
 VALIDATION_INTERVAL = 100  # steps at most
-ENOUGH = 0.001  # of the best loss: what a round must gain to be followed by another
+ENOUGH = 0.005  # of the best loss: what a round must gain to be followed by another
 EVALUATION_BATCH = 256  # windows evaluated at once: training, not evaluation, sets the peak of memory
 MAX_VALIDATION = 4  # validation windows, at most, in batches
 
@@ -147,7 +147,7 @@ class Trainer:
             if (step + 1) % VALIDATION_INTERVAL == 0 or step + 1 == end:
                 loss = self.validate(step + 1, float(running) / n_since, validation)
                 running, n_since = torch.zeros(()), 0
-                if step + 1 == end and self.is_time_to_stop(loss):
+                if step + 1 == end and self.is_time_to_stop(step + 1, loss):
                     break
         self.restore()
         return self.history
@@ -176,12 +176,12 @@ class Trainer:
             self.history[name].append(value)
         return loss
 
-    def is_time_to_stop(self, loss: float) -> bool:
+    def is_time_to_stop(self, step: int, loss: float) -> bool:
         """Keep the weights of a round if they are the best; say whether the rounds have stopped getting better."""
         is_best = not loss >= self.best_loss
         self.n_worse = 0 if not loss >= (1 - ENOUGH) * self.best_loss else self.n_worse + 1
         if is_best:
-            self.best_loss, self.best_step = loss, self.history["step"][-1]
+            self.best_loss, self.best_step = loss, step
             torch._foreach_copy_(self.best, self.averages)
         return self.n_worse >= self.options.n_iter_no_change
 

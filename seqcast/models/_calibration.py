@@ -137,7 +137,7 @@ def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Inte
 
 
 def _moments(gain: Floats, known: Floats, series: Integers, times: Integers) -> list[tuple[float, float]]:
-    """Mean of gains and variance of that mean, infinite if there are too few; by each way to see what is independent."""
+    """Mean of gains and variance of that mean, infinite if there are too few; for each way to group them."""
     horizon, origins = gain.shape[1], np.unique(times)
     steps = times[:, None] + np.arange(horizon)
     groups = [(steps, len(np.unique(steps)) // 4)]

@@ -1,7 +1,7 @@
 """Task: what a forecaster learns from, split in time; and the automatic choices, ranked by the ridge on the tail."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -130,7 +130,7 @@ def make_task(
 
 def choose(
     split: Split, past_only: tuple[bool, ...], *, horizon: int, season_length: int, wanted: dict[str, Any]
-) -> tuple[Choice, list[dict[str, Any]]]:
+) -> tuple[list[Choice], list[dict[str, Any]]]:
     """Choose what is "auto" by the mean absolute scaled error of the ridge on the validation tail.
 
     First transform and normalisation together, at a medium lookback; then the lookback. All candidates forecast the
@@ -139,7 +139,8 @@ def choose(
 
     Returns
     -------
-    choice : Choice
+    choices : list of Choice
+        The best, then others that are hardly worse, each with another transform or normalisation.
     scores : list of dict
         Every candidate that was tried, with its error; empty if there was nothing to choose or to compare.
     """
@@ -149,35 +150,42 @@ def choose(
     origins = split.origins(max(lookbacks), horizon, part="validation")
     n_train = len(split.origins(min(lookbacks), horizon, part="train")[0])
     if len(transforms) * len(normalizations) * len(lookbacks) == 1 or not len(origins[0]) or not n_train:
-        return Choice(transforms[0], normalizations[0], middle), scores
+        return [Choice(transforms[0], normalizations[0], middle)], scores
 
     trials: dict[Choice, Trial] = {}
 
-    def best(choices: Sequence[Choice]) -> Choice:
+    def near(choices: Sequence[Choice]) -> list[Choice]:
         for choice in choices:
             if choice not in trials:
                 trials[choice] = _try_out(split, choice, past_only, horizon, season_length, origins)
                 scores.append({**asdict(choice), "error": trials[choice].mean})
-        return _simplest_of_the_best({choice: trials[choice] for choice in choices})
+        return _near_the_best({choice: trials[choice] for choice in choices})
 
-    first = best([Choice(t, n, middle) for t, n in product(transforms, normalizations)])
-    others = [lookback for lookback in lookbacks if lookback != middle]
-    return best([Choice(first.target_transform, first.normalization, n) for n in (middle, *others)]), scores
+    ways = near([Choice(t, n, middle) for t, n in product(transforms, normalizations)])
+    others = [replace(ways[0], lookback=n) for n in lookbacks if n != middle]
+    lengths = [choice.lookback for choice in near([replace(ways[0], lookback=middle), *others])]
+    return [replace(way, lookback=lengths[k % len(lengths)]) for k, way in enumerate(ways)], scores
 
 
-def _simplest_of_the_best(trials: dict[Choice, Trial]) -> Choice:
-    """Of the choices within a standard error or 1 % of the best: the last value, if one comes to that, or the first."""
+def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
+    """The choices within two standard errors or 2 % of the best, lowest error first; but ahead of them one of these.
+
+    The first of the choices within one standard error or 1 %; the last value, if one of them comes to that, alone.
+    """
     lowest = min(trials.values(), key=lambda trial: trial.mean)
 
-    def is_near(trial: Trial) -> bool:
+    def is_near(trial: Trial, n: int) -> bool:
         known = ~np.isnan(trial.errors)
         excess = np.where(known, trial.errors - lowest.errors, 0.0)
         mean, variance = mean_and_variance(excess, known, lowest.series, lowest.times)
-        return mean <= max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
+        return mean <= n * max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
 
-    near = [choice for choice, trial in trials.items() if is_near(trial)]
-    naive = [choice for choice in near if choice.normalization == "last" and trials[choice].penalty == np.inf]
-    return (naive or near)[0]
+    best = [choice for choice, trial in trials.items() if is_near(trial, 1)]
+    naive = [choice for choice in best if choice.normalization == "last" and trials[choice].penalty == np.inf]
+    if naive:
+        return naive[:1]
+    near = sorted((c for c, t in trials.items() if c != best[0] and is_near(t, 2)), key=lambda c: trials[c].mean)
+    return [best[0], *near]
 
 
 def _candidates(

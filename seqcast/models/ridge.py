@@ -4,9 +4,10 @@ import torch
 
 from seqcast._parameters import parameters
 from seqcast.models._calibration import LEVELS, fit_linear, residual_spread, set_typical_scale
+from seqcast.models._member import Member
 from seqcast.models._model import WindowModel
 from seqcast.models._network import WindowForecaster
-from seqcast.models._task import Task
+from seqcast.models._task import Choice, Split, make_task
 
 __all__ = ["RidgeForecaster"]
 
@@ -35,11 +36,16 @@ class RidgeForecaster(WindowForecaster):
     [10.0, 10.5, 10.87]
     """
 
-    def _learn(self, task: Task, device: torch.device) -> WindowModel:
-        network = self._build().to(device)
+    def _fit_members(
+        self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
+    ) -> list[Member]:
+        task = make_task(split, choices[0], self.horizon, device)
+        architecture = self._architecture(choices[0], past_only)
+        network = self._build(architecture).to(device)
         set_typical_scale(network, task.train)
-        self.penalty_ = fit_linear(network, task.train, task.validation)
+        penalty = fit_linear(network, task.train, task.validation)
         spread = residual_spread(network, task.validation or task.train)
         if self.refit_tail and task.validation:
-            fit_linear(network, task.everything, None, penalty=self.penalty_)
-        return WindowModel(network, task.scaling, task.features, self.panel_.ids, LEVELS, spread)
+            fit_linear(network, task.everything, None, penalty=penalty)
+        model = WindowModel(network, task.scaling, task.features, self.panel_.ids, LEVELS, spread)
+        return [Member(architecture, model, penalty)]

@@ -1,0 +1,39 @@
+"""Member: one of the models whose forecasts a forecaster averages, and what is known about it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from seqcast.models._model import WindowModel
+from seqcast.models._task import Choice
+from seqcast.networks.forecast import ForecastNetwork
+
+__all__ = ["Member"]
+
+
+@dataclass
+class Member:
+    """A trained model, its architecture, and how its training went."""
+
+    architecture: dict[str, Any]
+    model: WindowModel
+    penalty: float = np.inf  # of the ridge
+    history: dict[str, list[float]] = field(default_factory=dict)  # losses by step
+
+    @property
+    def choice(self) -> Choice:
+        """What was chosen for it, or given."""
+        a = self.architecture
+        return Choice(self.model.scaling.kind, a["normalization"], a["lookback"])
+
+    def to_state(self) -> dict[str, Any]:
+        """Give everything as plain data and arrays."""
+        state = {"architecture": self.architecture, "penalty": self.penalty, "history": self.history}
+        return {**state, "model": self.model.to_state()}
+
+    @classmethod
+    def from_state(cls, network: ForecastNetwork, state: dict[str, Any]) -> "Member":
+        """Put a state into a network of the architecture in it."""
+        model = WindowModel.from_state(network, state["model"])
+        return cls(state["architecture"], model, state.get("penalty", np.inf), state.get("history", {}))
