@@ -13,7 +13,7 @@ from seqcast import BaseForecaster
 from seqcast.testing import EXPECTED_FAILED_CHECKS
 
 HAS_STATSFORECAST = importlib.util.find_spec("statsforecast") is not None
-SMALL = {"max_steps": 5, "hidden_size": 8, "n_layers": 1, "batch_size": 16, "random_state": 0}
+SMALL = {"max_steps": 5, "hidden_size": 8, "n_layers": 1, "batch_size": 16, "n_members": 1, "random_state": 0}
 
 
 def _small(forecaster):

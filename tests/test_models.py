@@ -18,7 +18,7 @@ from seqcast.models._model import interpolate_levels
 from seqcast.models._task import Choice, make_task, patch_length_for, split_in_time
 
 NETWORKS = (RNNForecaster, LSTMForecaster, GRUForecaster, TransformerForecaster)
-TINY = {"hidden_size": 8, "max_steps": 20, "random_state": 0}
+TINY = {"hidden_size": 8, "max_steps": 20, "n_members": 2, "random_state": 0}
 
 
 def tiny(kind, **options):
@@ -265,6 +265,7 @@ def test_networks_alone_learn_a_season(kind, loss):
         max_steps=100,
         batch_size=64,
         dropout=0.0,
+        n_members=1,
         random_state=0,
     ).fit(y.iloc[:390])
     assert np.abs(model.forecast() - y.iloc[390:396]).mean() < 0.3
@@ -286,9 +287,17 @@ def test_correction_is_kept_where_the_future_is_not_linear():
     assert errors[1] < 0.3 * errors[0]
 
 
-def test_correction_of_noise_is_dropped():
-    model = LSTMForecaster(horizon=2, lookback=8, max_steps=100, random_state=0)
-    assert model.fit(np.random.default_rng(0).normal(size=600)).shrinkage_ < 0.2
+def test_correction_does_no_harm_where_there_is_nothing_to_learn():
+    noise = np.random.default_rng(0).normal(size=1600)
+    options = {"horizon": 2, "lookback": 8, "normalization": "mean", "target_transform": "none"}
+    models = RidgeForecaster(**options), LSTMForecaster(**options, max_steps=400, random_state=0)
+    origins, zeros = np.arange(600, 1598), np.zeros(998, int)
+    errors = []
+    for model in models:
+        model.fit(noise[:600])
+        forecasts = model._forecast_panel(model.schema_.read(noise), zeros, origins, 2)
+        errors.append(np.mean((forecasts[:, 0] - noise[600:1598]) ** 2))
+    assert errors[1] < 1.02 * errors[0]
 
 
 @pytest.mark.parametrize("loss", ["huber", "quantile"])

@@ -194,7 +194,7 @@ def test_a_failed_save_keeps_the_file_that_was_there(path):
 
 def stored_forecasters():
     """Return fitted forecasters of every kind: networks, panels, covariates, periods, zones, members."""
-    small = {"hidden_size": 8, "max_steps": 5, "lookback": 12, "random_state": 0}
+    small = {"hidden_size": 8, "max_steps": 5, "lookback": 12, "n_members": 2, "random_state": 0}
     elnino, stocks, macro = load_dataset("elnino").tail(240), load_dataset("stocks"), load_dataset("macrodata")
     hourly = make_series(300, gaps=0.1, random_state=0).tz_localize("Europe/Berlin")
     yield "ets", seqcast.ETS(horizon=3).fit(elnino)

@@ -35,7 +35,7 @@ def data():
 
 
 def _pipeline(forecaster=None):
-    model = forecaster or GRUForecaster(horizon=H, max_steps=10, hidden_size=8, n_layers=1, random_state=0)
+    model = forecaster or GRUForecaster(horizon=H, max_steps=10, hidden_size=8, n_layers=1, n_members=1, random_state=0)
     steps = [("calendar", CalendarFeatures()), ("scale", StandardScaler()), ("model", model)]
     return Pipeline(steps).set_output(transform="pandas")
 

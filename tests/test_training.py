@@ -48,28 +48,39 @@ def generator():
 
 def test_training_lowers_the_validation_loss():
     network, (train, validation) = make_network(), samples()
+    options = dataclasses.replace(OPTIONS, max_steps=250)
     before = evaluate(network, validation, OPTIONS.loss)
-    history = fit_network(network, train, validation, OPTIONS, generator())
+    history, best_step = fit_network(network, train, validation, options, generator())
     assert evaluate(network, validation, OPTIONS.loss) < 0.5 * before
-    assert history["step"] == [10, 20, 30, 40, 50, 60]
-    assert len(history["train_loss"]) == len(history["validation_loss"]) == 6
+    assert best_step == 250
+    assert history["step"] == [100, 200, 250]
+    assert len(history["train_loss"]) == len(history["validation_loss"]) == 3
 
 
-def test_network_ends_with_its_best_averaged_weights():
-    network, (train, validation) = make_network(), samples()
-    history = fit_network(network, train, validation, OPTIONS, generator())
-    assert_allclose(evaluate(network, validation, OPTIONS.loss), min(history["validation_loss"]), rtol=1e-5)
-
-
-def test_training_stops_when_validation_does_not_improve():
+def test_rounds_double_until_none_is_better():
+    """Where validation can only get worse, the round after the first is the last, and the first one's weights stay."""
     train, validation = samples()
-    windows = dataclasses.replace(
-        validation.windows, data=-validation.windows.data.abs()
-    )  # nothing to be learned there
-    hopeless = dataclasses.replace(OPTIONS, max_steps=1000, learning_rate=0.1, n_iter_no_change=2)
-    history = fit_network(make_network(), train, Sample(windows, validation.rows), hopeless, generator())
-    assert history["step"][-1] < 1000
-    assert int(np.argmin(history["validation_loss"])) == len(history["step"]) - 3
+    opposite = dataclasses.replace(validation.windows, data=-validation.windows.data.abs())
+    hopeless = dataclasses.replace(OPTIONS, max_steps=1600, n_iter_no_change=1)
+    network, other = make_network(), Sample(opposite, validation.rows)
+    history, best_step = fit_network(network, train, other, hopeless, generator())
+    assert best_step in (200, 400)
+    assert history["step"][-1] == 2 * best_step
+    at_best = history["validation_loss"][history["step"].index(best_step)]
+    assert_allclose(evaluate(network, other, OPTIONS.loss), at_best, rtol=1e-5)
+
+
+def test_learning_rate_falls_to_zero_in_every_round(monkeypatch):
+    rates = []
+    step = Trainer.train_step
+    monkeypatch.setattr(
+        Trainer, "train_step", lambda self, b: (rates.append(self.optimizer.param_groups[0]["lr"]), step(self, b))[1]
+    )
+    endless = dataclasses.replace(OPTIONS, max_steps=800, n_iter_no_change=9)
+    fit_network(make_network(), *samples(), endless, generator())
+    assert len(rates) == 800
+    assert max(rates[199], rates[399], rates[799]) < 0.01 * max(rates[:200])
+    assert_allclose([max(rates[:200]), max(rates[200:400]), max(rates[400:])], 0.01, rtol=1e-3)
 
 
 def test_parts_of_a_batch_sum_to_the_same_step(monkeypatch):

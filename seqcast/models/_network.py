@@ -245,7 +245,8 @@ class NetworkForecaster(WindowForecaster):
     ) -> list[Member]:
         former: list[Member] = getattr(self, "members_", []) if self.warm_start else []
         if len(former) == self.n_members:
-            choices = [m.choice for m in former]
+            given = {name: getattr(self, name) for name in Choice.__dataclass_fields__ if getattr(self, name) != "auto"}
+            choices = [replace(m.choice, **given) for m in former]
         seeds = _seeds(self.random_state, self.n_members)
         work = [
             (choices[k % len(choices)], seed, former[k] if k < len(former) else None) for k, seed in enumerate(seeds)

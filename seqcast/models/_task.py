@@ -28,6 +28,7 @@ Integers = NDArray[np.int64]
 MAX_LOOKBACK = 512
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
+TOLERABLE = 0.05  # of the error, in a member among others
 MAX_TAIL = 4096  # validation windows of the chosen network
 
 
@@ -140,7 +141,7 @@ def choose(
     Returns
     -------
     choices : list of Choice
-        The best, then others that are hardly worse, each with another transform or normalisation.
+        The best, then others that are hardly worse: neighbours in the list differ in all that differs.
     scores : list of dict
         Every candidate that was tried, with its error; empty if there was nothing to choose or to compare.
     """
@@ -164,13 +165,15 @@ def choose(
     ways = near([Choice(t, n, middle) for t, n in product(transforms, normalizations)])
     others = [replace(ways[0], lookback=n) for n in lookbacks if n != middle]
     lengths = [choice.lookback for choice in near([replace(ways[0], lookback=middle), *others])]
-    return [replace(way, lookback=lengths[k % len(lengths)]) for k, way in enumerate(ways)], scores
+    n_ways, n_lengths = len(ways), len(lengths)
+    pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once
+    return [replace(ways[i], lookback=lengths[j]) for i, j in pairs], scores
 
 
 def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
-    """The choices within two standard errors or 2 % of the best, lowest error first; but ahead of them one of these.
+    """The choices within two standard errors or 2 % of the best, and 5 %, lowest error first; but one ahead of all.
 
-    The first of the choices within one standard error or 1 %; the last value, if one of them comes to that, alone.
+    That is the first of those within one standard error or 1 %; the last value, if one of them comes to that, alone.
     """
     lowest = min(trials.values(), key=lambda trial: trial.mean)
 
@@ -184,8 +187,8 @@ def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
     naive = [choice for choice in best if choice.normalization == "last" and trials[choice].penalty == np.inf]
     if naive:
         return naive[:1]
-    near = sorted((c for c, t in trials.items() if c != best[0] and is_near(t, 2)), key=lambda c: trials[c].mean)
-    return [best[0], *near]
+    near = [c for c, t in trials.items() if c != best[0] and is_near(t, 2) and t.mean <= (1 + TOLERABLE) * lowest.mean]
+    return [best[0], *sorted(near, key=lambda choice: trials[choice].mean)]
 
 
 def _candidates(
