@@ -9,7 +9,7 @@ demo: $(INSTALLED)  ## the main job: leaderboards on co2 and stocks, forecasts a
 	$(BIN)/python benchmarks/demo.py
 
 test: $(INSTALLED)  ## every test, doctests and notebooks included
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 check: $(INSTALLED)  ## style and types
 	$(BIN)/ruff check .

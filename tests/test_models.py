@@ -160,6 +160,21 @@ def test_lookback_is_chosen_in_whole_seasons():
     assert {c["lookback"] for c in model.choices_} == {12, 24, 36, 48}
 
 
+def test_members_differ_in_what_was_chosen_and_are_shown():
+    t = np.arange(200)
+    noise = np.random.default_rng(0).normal(size=200)
+    y = np.exp(1 + 0.3 * np.sin(2 * np.pi * t / 12) + 0.2 * noise)
+    model = tiny(GRUForecaster, horizon=6, season_length=12, n_members=3).fit(y)
+    assert len({m.choice for m in model.members_}) > 1
+    assert model.members_[0].choice == RidgeForecaster(horizon=6, season_length=12).fit(y).members_[0].choice
+    forecasts = [m.model.forecast(model.panel_, np.zeros(1, int), np.array([200]))[0] for m in model.members_]
+    assert_allclose(model.forecast(), np.mean(forecasts, axis=0))
+    page = model._repr_html_()
+    assert "share of the correction" in page
+    assert all(f"{choice['error']:.4g}" in page for choice in model.choices_)
+    assert "share of the correction" not in GRUForecaster()._repr_html_()
+
+
 def test_nothing_is_tried_where_nothing_is_to_be_chosen():
     model = RidgeForecaster(horizon=3, lookback=12, normalization="last", target_transform="none").fit(monthly())
     assert model.choices_ == []

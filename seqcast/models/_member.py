@@ -1,6 +1,6 @@
 """Member: one of the models whose forecasts a forecaster averages, and what is known about it."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,12 @@ class Member:
         """What was chosen for it, or given."""
         a = self.architecture
         return Choice(self.model.scaling.kind, a["normalization"], a["lookback"])
+
+    def report(self) -> dict[str, Any]:
+        """What was chosen and what came of it, in one row of a table."""
+        steps = self.history.get("step", [0])[-1]
+        share = float(self.model.network.shrinkage)
+        return {**asdict(self.choice), "penalty": self.penalty, "steps": steps, "share of the correction": share}
 
     def to_state(self) -> dict[str, Any]:
         """Give everything as plain data and arrays."""

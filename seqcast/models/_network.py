@@ -7,10 +7,11 @@ from threading import Lock
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, estimator_html_repr
 from torch import nn
 
 from seqcast._parameters import (
@@ -94,6 +95,15 @@ class WindowForecaster(BaseForecaster):
     ) -> list[Member]:
         """Fit one model for each choice, or for the best of them."""
         raise NotImplementedError
+
+    def _html_repr(self) -> str:
+        """Scikit-learn's picture of the estimator, and what was chosen in fit."""
+        picture = estimator_html_repr(self)
+        if not hasattr(self, "members_"):
+            return picture
+        tables = {"members": [m.report() for m in self.members_], "choices": self.choices_}
+        shown = (f"<details><summary>{k}</summary>{_html_table(v)}</details>" for k, v in tables.items() if v)
+        return picture + "".join(shown)
 
     @property
     def target_transform_(self) -> str:
@@ -365,6 +375,10 @@ class NetworkForecaster(WindowForecaster):
             n_iter_no_change=self.n_iter_no_change,
             verbose=self.verbose,
         )
+
+
+def _html_table(rows: list[dict[str, Any]]) -> str:
+    return pd.DataFrame(rows).to_html(float_format="{:.4g}".format)
 
 
 def _mean(forecasts: list[Floats]) -> Floats:
