@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.seqcast-installed
 
-.PHONY: demo test check speed clean
+.PHONY: demo test check speed accuracy clean
 
 demo: $(INSTALLED)  ## the main job: leaderboards on co2 and stocks, forecasts and a picture in demo/
 	$(BIN)/python benchmarks/demo.py
@@ -18,6 +18,9 @@ check: $(INSTALLED)  ## style and types
 
 speed: $(INSTALLED)  ## the table of speed ratios
 	$(BIN)/python benchmarks/speed.py
+
+accuracy: $(INSTALLED)  ## published protocols, shifted back in time; --part test for the published numbers
+	$(BIN)/python benchmarks/accuracy.py
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv

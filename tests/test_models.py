@@ -15,7 +15,15 @@ from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaste
 from seqcast.exceptions import ShortSeriesError
 from seqcast.models._calibration import hac_variance
 from seqcast.models._model import interpolate_levels
-from seqcast.models._task import Choice, make_task, patch_length_for, split_in_time
+from seqcast.models._task import (
+    Choice,
+    Trial,
+    _near_the_best,
+    choose,
+    make_task,
+    patch_length_for,
+    split_in_time,
+)
 
 NETWORKS = (RNNForecaster, LSTMForecaster, GRUForecaster, TransformerForecaster)
 TINY = {"hidden_size": 8, "max_steps": 20, "n_members": 2, "random_state": 0}
@@ -173,6 +181,35 @@ def test_members_differ_in_what_was_chosen_and_are_shown():
     assert "share of the correction" in page
     assert all(f"{choice['error']:.4g}" in page for choice in model.choices_)
     assert "share of the correction" not in GRUForecaster()._repr_html_()
+
+
+def trial(errors, penalty=1.0):
+    n = len(errors)
+    return Trial(np.reshape(errors, (n, 1)).astype(float), penalty, np.zeros(n, int), np.arange(n))
+
+
+def test_members_are_made_of_choices_hardly_worse_than_the_best():
+    random = np.random.default_rng(0)
+    base = 1 + 0.1 * random.random(200)
+    excess = {"best": 0.0, "near": 0.015, "equal": 0.004, "worse": 0.04, "hopeless": 0.2}
+    trials = {Choice(name, "mean", 12): trial(base + extra) for name, extra in excess.items()}
+    noisy = trial(base + 0.04 + random.normal(size=200))  # as much worse, but who knows
+    trials[Choice("unknown", "mean", 12)] = noisy._replace(errors=noisy.errors - noisy.mean + base.mean() + 0.04)
+    names = [choice.target_transform for choice in _near_the_best(trials)]
+    assert names == ["best", "equal", "near", "unknown"]
+    trials[Choice("none", "last", 12)] = trial(base + 0.001, np.inf)
+    assert _near_the_best(trials) == [Choice("none", "last", 12)]
+
+
+def test_neighbours_among_the_choices_differ_in_all_that_differs():
+    model = tiny(GRUForecaster, horizon=6, n_members=1).fit(np.exp(monthly(300, noise=0.3)))
+    split = split_in_time(model.panel_, 18, 0.1)
+    wanted = {"target_transform": "auto", "normalization": "auto", "lookback": "auto"}
+    choices, _ = choose(split, (), horizon=6, season_length=12, wanted=wanted)
+    ways = [(c.target_transform, c.normalization) for c in choices]
+    n_ways = len(set(ways))
+    assert len(set(choices)) == len(choices) == n_ways * len({c.lookback for c in choices})
+    assert len(set(ways[:n_ways])) == n_ways
 
 
 def test_nothing_is_tried_where_nothing_is_to_be_chosen():
