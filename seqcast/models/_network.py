@@ -263,7 +263,7 @@ class NetworkForecaster(WindowForecaster):
         ]
         with single_threads(min(self.n_members, torch.get_num_threads()), device) as n_jobs:
             fit_one = delayed(self._fit_member)
-            return Parallel(n_jobs, prefer="threads")(fit_one(split, past_only, device, *one) for one in work)
+            return Parallel(n_jobs, backend="threading")(fit_one(split, past_only, device, *one) for one in work)
 
     def _fit_member(
         self,
@@ -389,10 +389,11 @@ def _mean(forecasts: list[Floats]) -> Floats:
 def single_threads(n_jobs: int, device: torch.device) -> Iterator[int]:
     """One torch thread for each of the members that are trained side by side; the user's setting comes back."""
     n_threads = torch.get_num_threads()
-    n_jobs = n_jobs if device.type == "cpu" else 1
+    if n_jobs == 1 or device.type != "cpu":
+        yield 1
+        return
+    torch.set_num_threads(1)
     try:
-        if n_jobs > 1:
-            torch.set_num_threads(1)
         yield n_jobs
     finally:
         torch.set_num_threads(n_threads)
