@@ -212,6 +212,11 @@ def test_neighbours_among_the_choices_differ_in_all_that_differs():
     assert len(set(ways[:n_ways])) == n_ways
 
 
+@pytest.mark.parametrize(("n", "steps"), [(100, 200), (400, 800), (5000, 3200)])
+def test_few_windows_take_few_steps(n, steps):
+    assert GRUForecaster()._training_options({"levels": ()}, n).max_steps == steps
+
+
 def test_nothing_is_tried_where_nothing_is_to_be_chosen():
     model = RidgeForecaster(horizon=3, lookback=12, normalization="last", target_transform="none").fit(monthly())
     assert model.choices_ == []

@@ -48,6 +48,7 @@ Integers = NDArray[np.int64]
 
 TAIL_SHARE, TAIL_RATE = 0.2, 0.3  # of the best number of steps, of the learning rate: training on everything at the end
 N_TAILS = 3  # horizons, at least, by which choices are ranked
+FEWEST_STEPS, MOST_STEPS, STEPS_A_WINDOW = 200, 3200, 2
 SMALLEST_BATCH, LARGEST_BATCH, BATCHES_OF_AN_EPOCH = 32, 256, 32
 USUAL_SHARE = 0.5  # of a network's correction, before the tail has been looked at
 SEEDING = Lock()  # torch initialises weights from one generator for the whole process
@@ -200,7 +201,9 @@ class NetworkForecaster(WindowForecaster):
     batch_size: int | str = option(
         "auto", any_of(at_least(1), one_of("auto")), "Windows of one training step; fewer where there are few."
     )
-    max_steps: int = option(3200, at_least(1), "Training steps, at most.")
+    max_steps: int | str = option(
+        "auto", any_of(at_least(1), one_of("auto")), "Training steps, at most; fewer where there are few windows."
+    )
     early_stopping: bool = option(True, boolean(), "Whether training stops when the validation loss does not improve.")
     n_iter_no_change: int = option(1, at_least(1), "Rounds in a row without a better one that end training.")
     n_members: int = option(3, at_least(1), "Networks whose forecasts are averaged, each with another good choice.")
@@ -352,7 +355,7 @@ class NetworkForecaster(WindowForecaster):
         """Without validation a network beside a linear forecast is not to be trusted; alone, it makes a few steps."""
         network = member.model.network
         network.shrinkage.fill_(0.0 if self.linear_skip else 1.0)
-        steps = 1 if self.linear_skip else min(self.max_steps, STEPS_UNCHECKED)
+        steps = 1 if self.linear_skip else min(options.max_steps, STEPS_UNCHECKED)
         member.history, _ = fit_network(network, task.everything, None, replace(options, max_steps=steps), generator)
 
     def _learn_tail(self, member: Member, task: Task, options: TrainingOptions, generator: torch.Generator) -> None:
@@ -364,13 +367,17 @@ class NetworkForecaster(WindowForecaster):
             fit_network(network, task.everything, None, tail, generator)
 
     def _training_options(self, architecture: dict[str, Any], n_windows: int) -> TrainingOptions:
-        usual = min(max(n_windows // BATCHES_OF_AN_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+        batch_size, max_steps = self.batch_size, self.max_steps
+        if batch_size == "auto":
+            batch_size = min(max(n_windows // BATCHES_OF_AN_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+        if max_steps == "auto":
+            max_steps = min(max(STEPS_A_WINDOW * n_windows, FEWEST_STEPS), MOST_STEPS)
         return TrainingOptions(
             loss=loss_function(self.loss, architecture["levels"]),
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
-            batch_size=usual if self.batch_size == "auto" else int(self.batch_size),
-            max_steps=self.max_steps,
+            batch_size=int(batch_size),
+            max_steps=int(max_steps),
             early_stopping=self.early_stopping,
             n_iter_no_change=self.n_iter_no_change,
             verbose=self.verbose,
