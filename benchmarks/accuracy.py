@@ -1,7 +1,7 @@
 """Accuracy at the defaults of the library, by published protocols: each table beside the published numbers.
 
 ``SEQCAST_DATA`` names the folder of the public files. Every run (data set, model, seed) is kept in ``--out``; runs that
-are there already are not repeated. ``--part validation`` shifts every protocol back in time, so that no test value is
+are there already are not repeated: after a change of the library, give another folder. ``--part validation`` shifts every protocol back in time, so that no test value is
 read: what is chosen, is chosen there.
 """
 
@@ -25,7 +25,7 @@ from tqdm import tqdm
 import seqcast
 from seqcast.datasets import load_dataset
 from seqcast.evaluation import RollingOriginSplit, backtest
-from seqcast.metrics import seasonal_scale
+from seqcast.metrics import mae, mase, scaled_quantile_loss, seasonal_scale, smape
 
 NETWORKS = {
     "RNN": seqcast.RNNForecaster,
@@ -154,12 +154,9 @@ def rolling(
         for (series, origin), one in result.forecasts.groupby(["series", "origin"], observed=True, sort=False):
             scale = seasonal_scale(frame.loc[:origin, series].to_numpy(), 24)
             actual = one["actual"].to_numpy()
-            losses.append(
-                np.nanmean(np.abs(actual - one["forecast"])) / scale if one["actual"].notna().any() else np.nan
-            )
-            error = actual[:, None] - one[deciles].to_numpy()
-            pinball = np.maximum(np.array(deciles) * error, (np.array(deciles) - 1) * error)
-            quantile_losses.append(2 * np.nanmean(pinball) / scale if one["actual"].notna().any() else np.nan)
+            losses.append(mase(actual, one["forecast"], scale=scale))
+            spread = one[deciles].to_numpy()  # (horizon, 9)
+            quantile_losses.append(scaled_quantile_loss(actual, spread, quantiles=deciles, scale=scale))
         by_origin = np.nanmean(np.reshape(losses, (len(targets), -1)), axis=0)
         metrics = {"MASE": float(np.nanmean(losses)), "SQL": float(np.nanmean(quantile_losses))}
         return Score(metrics, by_origin, 1, *_seconds(result))
@@ -187,10 +184,12 @@ def last_steps(name: str, horizon: int, season: int, metric: str, **own: Any) ->
         actual, forecast = (
             part.to_numpy().reshape(len(names), horizon) for part in (test, forecast.reindex(test.index))
         )
-        error = np.abs(actual - forecast)
-        smape = 200 * (error / np.maximum(np.abs(actual) + np.abs(forecast), 1e-12)).mean(1)
-        mase = error.mean(1) / scale
-        losses = {"MAE": error.mean(1), "sMAPE": smape, "MASE": mase, "OWA": (smape / 18.383 + mase / 2.395) / 2}
+        losses = {
+            "MAE": np.asarray(mae(actual, forecast, axis=1)),
+            "sMAPE": np.asarray(smape(actual, forecast, axis=1)),
+            "MASE": np.asarray(mase(actual, forecast, scale=scale, axis=1)),
+        }
+        losses["OWA"] = (losses["sMAPE"] / 18.383 + losses["MASE"] / 2.395) / 2
         order = [metric, *(other for other in losses if other not in (metric, "OWA"))]
         return Score(
             {key: float(np.mean(losses[key])) for key in order}, losses[metric], 0, fit_seconds, predict_seconds

@@ -48,8 +48,8 @@ Integers = NDArray[np.int64]
 
 TAIL_SHARE, TAIL_RATE = 0.2, 0.3  # of the best number of steps, of the learning rate: training on everything at the end
 N_TAILS = 3  # horizons, at least, by which choices are ranked
-FEWEST_STEPS, MOST_STEPS, STEPS_A_WINDOW = 200, 3200, 2
-SMALLEST_BATCH, LARGEST_BATCH, BATCHES_OF_AN_EPOCH = 32, 256, 32
+FEWEST_STEPS, MOST_STEPS, STEPS_A_WINDOW = 200, 3200, 2  # what max_steps="auto" comes to
+SMALLEST_BATCH, LARGEST_BATCH, BATCHES_OF_AN_EPOCH = 32, 256, 32  # what batch_size="auto" comes to
 USUAL_SHARE = 0.5  # of a network's correction, before the tail has been looked at
 SEEDING = Lock()  # torch initialises weights from one generator for the whole process
 STEPS_UNCHECKED = 200  # steps, at most, where the data are too few for validation
@@ -172,8 +172,10 @@ class WindowForecaster(BaseForecaster):
 
 @parameters
 class NetworkForecaster(WindowForecaster):
-    """Base of the network forecasters: a linear forecast, and a network that corrects it.
+    """Base of the network forecasters: the mean of members, each a linear forecast and a network that corrects it.
 
+    Members differ in seed and, where the past does not settle it, in transform, normalisation and lookback;
+    ``members_`` holds them and ``choices_`` the errors by which they were chosen.
     A subclass implements ``_make_backbone``.
     """
 
