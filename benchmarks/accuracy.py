@@ -1,8 +1,8 @@
 """Accuracy at the defaults of the library, by published protocols: each table beside the published numbers.
 
 ``SEQCAST_DATA`` names the folder of the public files. Every run (data set, model, seed) is kept in ``--out``; runs that
-are there already are not repeated: after a change of the library, give another folder. ``--part validation`` shifts every protocol back in time, so that no test value is
-read: what is chosen, is chosen there.
+are there already are not repeated: after a change of the library, give another folder. ``--part validation`` shifts
+every protocol back in time, so that no test value is read: what is chosen, is chosen there.
 """
 
 import argparse
