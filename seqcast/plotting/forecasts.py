@@ -1,4 +1,4 @@
-"""Pictures of forecasts, backtests, leaderboards and training; each draws on one matplotlib Axes and returns it."""
+"""Pictures of forecasts and backtests."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from seqcast.evaluation.pipelines import final_forecaster
 from seqcast.evaluation.result import BacktestResult
+from seqcast.plotting._axes import COLORS, SOFT, TRUTH, dots, finish_time_axes, new_axes, plain_times
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_backtest", "plot_forecast", "plot_leaderboard", "plot_training"]
-
-# Okabe and Ito's palette, which colour-blind readers can tell apart; the truth is dark grey.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F3C8D")
-_TRUTH, _SOFT, _FAINT = "#333333", "#9A9A9A", "#C8C8C8"
+__all__ = ["plot_backtest", "plot_forecast"]
 
 
 def plot_forecast(
@@ -59,20 +55,20 @@ def plot_forecast(
     >>> plot_forecast(y[:3], y[3:]).get_legend_handles_labels()[1]
     ['history', 'forecast']
     """
-    ax = ax if ax is not None else _new_axes()
+    ax = ax if ax is not None else new_axes()
     label = series if series is not None else _first_label(forecast)
     forecast = _one_series(forecast, label)
     past = _as_line(_one_series(history, label))
     past = past.iloc[-(n_history or max(4 * len(forecast), 20)) :]
-    ax.plot(_times(past.index), past, color=_TRUTH, lw=1.3, label="history", **_dots(past))
-    _draw_bands(ax, forecast, _COLORS[0])
+    ax.plot(plain_times(past.index), past, color=TRUTH, lw=1.3, label="history", **dots(past))
+    _draw_bands(ax, forecast, COLORS[0])
     line = _central(forecast)
-    ax.plot(_times(line.index), line, color=_COLORS[0], lw=1.8, label="forecast", **_dots(line))
+    ax.plot(plain_times(line.index), line, color=COLORS[0], lw=1.8, label="forecast", **dots(line))
     if actual is not None:
         truth = _as_line(_one_series(actual, label)).reindex(forecast.index)
-        ax.plot(_times(truth.index), truth, color=_TRUTH, lw=1.3, ls=(0, (2, 1.2)), label="actual", **_dots(truth))
-    ax.axvline(_times(past.index)[-1], color=_SOFT, lw=0.8, zorder=0)
-    _finish_time_axes(ax, past.index, label)
+        ax.plot(plain_times(truth.index), truth, color=TRUTH, lw=1.3, ls=(0, (2, 1.2)), label="actual", **dots(truth))
+    ax.axvline(plain_times(past.index)[-1], color=SOFT, lw=0.8, zorder=0)
+    finish_time_axes(ax, past.index, label)
     return ax
 
 
@@ -118,7 +114,7 @@ def plot_backtest(
     >>> plot_backtest(result).get_legend_handles_labels()[1]
     ['actual', 'mean']
     """
-    ax = ax if ax is not None else _new_axes()
+    ax = ax if ax is not None else new_axes()
     labels, names = (
         result.forecasts["series"].cat.categories.tolist(),
         result.models if models is None else list(models),
@@ -128,143 +124,21 @@ def plot_backtest(
         raise ValueError(f"{label!r} or {names} not in the result: it has series {labels} and models {result.models}.")
     rows = _apart(result.forecasts[result.forecasts["series"] == label], n_origins)
     truth = _past_of(result, labels.index(label), rows)
-    ax.plot(_times(truth.index), truth, color=_TRUTH, lw=1.3, label="actual")
+    ax.plot(plain_times(truth.index), truth, color=TRUTH, lw=1.3, label="actual")
     for k, name in enumerate(names):
-        color, dashes = _COLORS[k % len(_COLORS)], "-" if k < len(_COLORS) else "--"
+        color, dashes = COLORS[k % len(COLORS)], "-" if k < len(COLORS) else "--"
         _draw_blocks(ax, rows[rows["model"] == name], str(name), color, dashes, result.quantiles * (len(names) == 1))
-    for origin in _times(pd.Index(rows["origin"].unique())):
-        ax.axvline(origin, color=_SOFT, lw=0.5, alpha=0.6, zorder=0)
-    _finish_time_axes(ax, truth.index, label)
+    for origin in plain_times(pd.Index(rows["origin"].unique())):
+        ax.axvline(origin, color=SOFT, lw=0.5, alpha=0.6, zorder=0)
+    finish_time_axes(ax, truth.index, label)
     return ax
-
-
-def plot_leaderboard(board: pd.DataFrame, *, metric: str = "MASE", ax: Axes | None = None) -> Axes:
-    """Draw one measure of a leaderboard as bars, the best model on top.
-
-    Parameters
-    ----------
-    board : DataFrame
-        From `leaderboard`.
-    metric : str, default="MASE"
-        Column to draw.
-    ax : Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    ValueError
-        If the board has no such column.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> ax = plot_leaderboard(pd.DataFrame({"MASE": [1.2, 0.8]}, index=["naive", "lstm"]))
-    >>> [text.get_text() for text in ax.get_yticklabels()]
-    ['lstm', 'naive']
-    """
-    if metric not in board:
-        raise ValueError(f"metric={metric!r} is no column of the board: {list(board.columns)}.")
-    values = board[metric].sort_values(ascending=metric != "skill", na_position="last")
-    ax = ax if ax is not None else _new_axes(height=0.8 + 0.36 * len(values))
-    shades = [_COLORS[0]] + [_FAINT] * (len(values) - 1)
-    bars = ax.barh(range(len(values)), values.fillna(0.0), color=shades, height=0.62)
-    ax.bar_label(bars, [f"{value:.3g}" for value in values], padding=4, color=_TRUTH)
-    ax.set_yticks(range(len(values)), values.index.astype(str))
-    ax.invert_yaxis()
-    ax.margins(x=0.12)
-    if metric in ("MASE", "RMSSE") and values.max() > 0.9:
-        ax.axvline(1.0, color=_TRUTH, lw=0.8, ls=(0, (4, 3)), zorder=0)
-    ax.set_xlabel(f"{metric} ({'higher' if metric == 'skill' else 'lower'} is better)")
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.tick_params(axis="y", length=0)
-    return ax
-
-
-def plot_training(forecaster: Any, *, ax: Axes | None = None) -> Axes:
-    """Draw the losses of a fitted network over its training steps.
-
-    Parameters
-    ----------
-    forecaster : estimator
-        A fitted network, or a Pipeline or search that ends in one.
-    ax : Axes, optional
-        Where to draw; by default a new figure.
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    TypeError
-        If the forecaster keeps no history of training.
-
-    Examples
-    --------
-    >>> from types import SimpleNamespace
-    >>> losses = {"step": [50, 100], "train_loss": [0.9, 0.5], "validation_loss": [1.0, 0.7]}
-    >>> plot_training(SimpleNamespace(history_=losses)).get_legend_handles_labels()[1]
-    ['train', 'validation', 'best, step 100']
-    """
-    forecaster = final_forecaster(forecaster)[1] or forecaster
-    if not hasattr(forecaster, "history_"):
-        raise TypeError(f"{type(forecaster).__name__} has no history_: fit it first, or give one of the networks.")
-    history = pd.DataFrame(forecaster.history_).set_index("step")
-    ax = ax if ax is not None else _new_axes()
-    for column, color in {"train_loss": _SOFT, "validation_loss": _COLORS[0]}.items():
-        if column in history and history[column].notna().any():
-            ax.plot(history.index, history[column], color=color, lw=1.8, label=column.replace("_loss", ""))
-    if "validation_loss" in history and history["validation_loss"].notna().any():
-        best = history["validation_loss"].idxmin()
-        ax.plot(best, history["validation_loss"][best], "o", color=_COLORS[1], label=f"best, step {best}")
-    ax.set(xlabel="step", ylabel="loss")
-    _finish(ax)
-    return ax
-
-
-def _new_axes(height: float = 3.6) -> Axes:
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=(8.0, height), layout="constrained")[1]
-
-
-def _finish(ax: Axes) -> None:
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis="y", color="#E6E6E6", lw=0.8)
-    ax.set_axisbelow(True)
-    n_entries = len(ax.get_legend_handles_labels()[1])
-    above = n_entries <= 5
-    ax.legend(
-        loc="lower left" if above else "upper left",
-        bbox_to_anchor=(0.0, 1.0) if above else (1.0, 1.0),
-        ncols=n_entries if above else 1,
-        frameon=False,
-        borderaxespad=0.2,
-        handlelength=1.6,
-    )
-
-
-def _finish_time_axes(ax: Axes, index: pd.Index, label: Hashable | None) -> None:
-    if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-        locator = AutoDateLocator()
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    ax.margins(x=0.01)
-    _finish(ax)
-    ax.set_ylabel("" if label is None else str(label))
 
 
 def _draw_blocks(ax: Axes, rows: pd.DataFrame, name: str, color: str, dashes: str, levels: list[float]) -> None:
     """The forecasts of one model, a line for each origin."""
     for k, (_, block) in enumerate(rows.groupby("origin")):
-        times, label = _times(pd.Index(block["time"])), "_" if k else name
-        ax.plot(times, block["forecast"], color=color, ls=dashes, lw=1.6, label=label, **_dots(block))
+        times, label = plain_times(pd.Index(block["time"])), "_" if k else name
+        ax.plot(times, block["forecast"], color=color, ls=dashes, lw=1.6, label=label, **dots(block))
         if len(levels) > 1:
             _draw_bands(ax, block.set_index("time")[levels], color, named=k == 0)
 
@@ -274,7 +148,7 @@ def _draw_bands(ax: Axes, forecast: Any, color: str, *, named: bool = True) -> N
     pairs = _pairs(forecast)
     for k, (low, high, name) in enumerate(pairs):
         ax.fill_between(
-            _times(forecast.index),
+            plain_times(forecast.index),
             forecast[low],
             forecast[high],
             color=color,
@@ -332,20 +206,6 @@ def _one_series(data: Any, label: Hashable | None) -> Any:
 
 def _as_line(data: Any) -> pd.Series:
     return data.iloc[:, 0] if isinstance(data, pd.DataFrame) else data
-
-
-def _times(index: pd.Index) -> Any:
-    """What matplotlib can place: times without periods and zones, as the clock shows them."""
-    if isinstance(index, pd.PeriodIndex):
-        index = index.to_timestamp()
-    if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
-        index = index.tz_localize(None)
-    return index.to_numpy()
-
-
-def _dots(line: Any) -> dict[str, Any]:
-    """A marker where a line of one point would be invisible."""
-    return {"marker": "o", "ms": 4} if len(line) == 1 else {}
 
 
 def _apart(rows: pd.DataFrame, n_origins: int) -> pd.DataFrame:
