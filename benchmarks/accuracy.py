@@ -25,7 +25,7 @@ from tqdm import tqdm
 import seqcast
 from seqcast.datasets import load_dataset
 from seqcast.evaluation import RollingOriginSplit, backtest
-from seqcast.metrics import mae, mase, scaled_quantile_loss, seasonal_scale, smape
+from seqcast.metrics import mae, mase, scaled_quantile_loss, seasonal_scale, smape, weighted_quantile_loss
 
 NETWORKS = {
     "RNN": seqcast.RNNForecaster,
@@ -41,6 +41,9 @@ MODELS = {
     "Seasonal naive": seqcast.SeasonalNaive,
     "Naive": seqcast.Naive,
 }
+
+
+DECILES = [k / 10 for k in range(1, 10)]
 
 
 class Score(NamedTuple):
@@ -148,15 +151,14 @@ def rolling(
             frame = frame.iloc[: len(frame) - count * horizon]
         X = frame[known] if known else frame.drop(columns=targets)
         cv = RollingOriginSplit(horizon, n_origins=count)
-        deciles = [k / 10 for k in range(1, 10)]
-        result = backtest(make(horizon=horizon), frame[targets], X, cv=cv, quantiles=deciles)
+        result = backtest(make(horizon=horizon), frame[targets], X, cv=cv, quantiles=DECILES)
         losses, quantile_losses = [], []
         for (series, origin), one in result.forecasts.groupby(["series", "origin"], observed=True, sort=False):
             scale = seasonal_scale(frame.loc[:origin, series].to_numpy(), 24)
             actual = one["actual"].to_numpy()
             losses.append(mase(actual, one["forecast"], scale=scale))
-            spread = one[deciles].to_numpy()  # (horizon, 9)
-            quantile_losses.append(scaled_quantile_loss(actual, spread, quantiles=deciles, scale=scale))
+            spread = one[DECILES].to_numpy()  # (horizon, 9)
+            quantile_losses.append(scaled_quantile_loss(actual, spread, quantiles=DECILES, scale=scale))
         by_origin = np.nanmean(np.reshape(losses, (len(targets), -1)), axis=0)
         metrics = {"MASE": float(np.nanmean(losses)), "SQL": float(np.nanmean(quantile_losses))}
         return Score(metrics, by_origin, 1, *_seconds(result))
@@ -179,6 +181,7 @@ def last_steps(name: str, horizon: int, season: int, metric: str, **own: Any) ->
         fit_seconds = time.perf_counter() - start
         forecast = fitted.forecast()
         predict_seconds = time.perf_counter() - start - fit_seconds
+        spread = fitted.forecast(quantiles=DECILES).reindex(test.index).to_numpy()
         names = train.index.get_level_values(0).unique()
         scale = np.array([seasonal_scale(train.loc[one].to_numpy(), season) for one in names])
         actual, forecast = (
@@ -191,9 +194,9 @@ def last_steps(name: str, horizon: int, season: int, metric: str, **own: Any) ->
         }
         losses["OWA"] = (losses["sMAPE"] / 18.383 + losses["MASE"] / 2.395) / 2
         order = [metric, *(other for other in losses if other not in (metric, "OWA"))]
-        return Score(
-            {key: float(np.mean(losses[key])) for key in order}, losses[metric], 0, fit_seconds, predict_seconds
-        )
+        metrics = {key: float(np.mean(losses[key])) for key in order}
+        metrics["WQL"] = weighted_quantile_loss(test.to_numpy(), spread, quantiles=DECILES)
+        return Score(metrics, losses[metric], 0, fit_seconds, predict_seconds)
 
     return run
 

@@ -32,11 +32,10 @@ from seqcast._parameters import (
 from seqcast.exceptions import ShortSeriesError, UnknownSeriesError
 from seqcast.frames import SERIES, Layout, read_features, read_target
 from seqcast.panel import Floats, Integers, Panel
+from seqcast.paths import draw_paths
 from seqcast.rolling import (
     answer,
-    clip,
     errors_at,
-    filled,
     forecast_origins,
     forecast_rows,
     latest_origins,
@@ -205,9 +204,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         history: Any = None,
         random_state: Any = None,
     ) -> Any:
-        """Return scenarios: the forecast plus the errors of whole rolling-origin forecasts.
-
-        A path takes the errors of one origin for all steps and all series: what moves together does so in it.
+        """Return scenarios that are coherent over the horizon, and across the series where these move together.
 
         Parameters
         ----------
@@ -222,19 +219,19 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         -------
         DataFrame or ndarray
             Series: columns 0 to n_paths - 1; wide: columns (series, path); panel: rows (series, time).
+
+        Notes
+        -----
+        At each step the paths have the quantiles of ``forecast``; a Gaussian copula, learned from the errors of
+        rolling-origin forecasts near the end of the history, ties steps and series (Pinson et al. 2009, Wind Energy
+        12(1), 51-62).
         """
         check_is_fitted(self)
         check_count("n_paths", n_paths)
         layout, history_ = self._history(X, history)
         panel, horizon = self._ahead(history_, X, horizon)
-        point = self._ask(history_, panel, horizon, None)
-        errors = scaled_errors(self, horizon)  # (n_origins, n_series, horizon)
-        random = check_random_state(random_state)
-        if panel.ids != self.panel_.ids:
-            errors = errors[:, random.randint(0, errors.shape[1], panel.n_series)]
-        errors = filled(errors, random)[random.randint(0, len(errors), n_paths)]  # (n_paths, n_series, horizon)
-        paths = point[..., None] + scales(self, panel)[:, None, None] * np.moveaxis(errors, 0, -1)
-        return self.schema_.assemble_steps(layout, history_, clip(paths, self.bounds), range(n_paths), "path")
+        paths = draw_paths(self, history_, panel, horizon, n_paths, check_random_state(random_state))
+        return self.schema_.assemble_steps(layout, history_, paths, range(n_paths), "path")
 
     def update(self, X: Any, y: Any = SERIES, *, overwrite: bool = False) -> Self:
         """Take in new observations; nothing is retrained.

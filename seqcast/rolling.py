@@ -14,7 +14,6 @@ __all__ = [
     "answer",
     "clip",
     "errors_at",
-    "filled",
     "forecast_origins",
     "forecast_rows",
     "latest_origins",
@@ -22,7 +21,7 @@ __all__ = [
     "scales",
 ]
 
-_N_ERROR_ORIGINS = 200  # rolling origins, at most, whose errors make default quantiles and paths
+_N_ERROR_ORIGINS = 200  # rolling origins, at most, whose errors make default quantiles
 
 
 def answer(
@@ -135,10 +134,10 @@ def scales(forecaster: Any, panel: Panel) -> Floats:
     return np.where(np.isfinite(found) & (found > 0), found, usual)
 
 
-def scaled_errors(forecaster: Any, horizon: int) -> NDArray[np.float64]:
+def scaled_errors(forecaster: Any, horizon: int, n_origins: int = _N_ERROR_ORIGINS) -> NDArray[np.float64]:
     """Return rolling-origin errors over their series' scale, (n_origins, n_series, horizon), NaN where unknown."""
     panel = forecaster.panel_
-    series, positions = latest_origins(panel, _N_ERROR_ORIGINS, horizon)
+    series, positions = latest_origins(panel, n_origins, horizon)
     if len(series) == 0:
         raise ShortSeriesError(
             f"The errors of {horizon} steps are unknown: the longest series has {panel.lengths.max()} rows, "
@@ -149,16 +148,6 @@ def scaled_errors(forecaster: Any, horizon: int) -> NDArray[np.float64]:
     out = np.full((step.max() - step.min() + 1, panel.n_series, horizon), np.nan)
     out[step - step.min(), series] = errors
     return out[~np.isnan(out).all(axis=(1, 2))]
-
-
-def filled(errors: NDArray[np.float64], random: np.random.RandomState) -> NDArray[np.float64]:
-    """Return errors whose unknown entries are drawn from the known ones of the same step."""
-    out = errors.copy()
-    for step in range(errors.shape[-1]):
-        known = errors[..., step][~np.isnan(errors[..., step])]
-        unknown = np.isnan(errors[..., step])
-        out[..., step][unknown] = random.choice(known, unknown.sum()) if len(known) else 0.0
-    return out
 
 
 def _ask(

@@ -12,13 +12,24 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from seqcast.networks.distributions import DISTRIBUTIONS
 from seqcast.networks.dropout import set_generator
-from seqcast.networks.forecast import ForecastNetwork
+from seqcast.networks.forecast import ForecastNetwork, Normalised
+from seqcast.networks.heads import DistributionHead
 from seqcast.windows import Windows
 
-__all__ = ["EVALUATION_BATCH", "LOSSES", "Sample", "TrainingOptions", "evaluate", "fit_network", "loss_function"]
+__all__ = [
+    "EVALUATION_BATCH",
+    "LOSSES",
+    "Sample",
+    "TrainingOptions",
+    "evaluate",
+    "fit_network",
+    "loss_function",
+    "loss_of",
+]
 
-LOSSES = ("huber", "mse", "mae", "quantile")
+LOSSES = ("huber", "mse", "mae", "quantile", *DISTRIBUTIONS)
 AVERAGING = 0.995  # decay of the average of the weights
 MAX_GRADIENT = 1.0  # norm to which the gradient is clipped
 FIRST_ROUND = 200  # steps; each further round is as long as all before it
@@ -64,8 +75,11 @@ class TrainingOptions:
 def loss_function(name: str, quantiles: tuple[float, ...] = ()) -> Loss:
     """Give a function of outputs (n, horizon, n_outputs) and targets (n, horizon) to losses (n, horizon).
 
-    "quantile" is the mean over the levels of twice the pinball loss, so that it is the absolute error at level 0.5.
+    "quantile" is the mean over the levels of twice the pinball loss, so that it is the absolute error at level 0.5;
+    the name of a distribution gives the negative log-likelihood.
     """
+    if name in DISTRIBUTIONS:
+        return DISTRIBUTIONS[name].loss
     if name == "quantile":
         levels = torch.tensor(quantiles)
 
@@ -204,7 +218,16 @@ def evaluate(network: ForecastNetwork, sample: Sample, loss: Loss) -> float:
 def _summed_loss(network: ForecastNetwork, batch: torch.Tensor, loss: Loss) -> torch.Tensor:
     past = network.normalise(batch)
     target, known = network.targets(batch, past)
-    return (loss(network(past), target) * known).sum()
+    return (loss_of(network, network(past), target, past, loss) * known).sum()
+
+
+def loss_of(
+    network: ForecastNetwork, outputs: torch.Tensor, target: torch.Tensor, past: Normalised, loss: Loss
+) -> torch.Tensor:
+    """Losses (n, horizon) in units of the window; a distribution of counts is one of the counts themselves."""
+    if isinstance(network.head, DistributionHead) and network.head.distribution.is_count:
+        return loss(network.restore(outputs, past), target * past.scale + past.center)
+    return loss(outputs, target)
 
 
 def _batch_limit(network: ForecastNetwork) -> int:

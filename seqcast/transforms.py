@@ -30,11 +30,21 @@ class TargetScaling:
         moved = _transform(self.kind, values, self.shift[series], self.spread[series])
         return (moved - self.center[series]) / self.scale[series]
 
+    def transformed(self, values: Floats, series: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Give transformed values, and the logarithm of the slope of the transform there."""
+        shift, spread = self.shift[series], self.spread[series]
+        moved = _transform(self.kind, values, shift, spread)
+        if self.kind == "log":
+            return moved, -moved
+        if self.kind == "asinh":
+            return moved, -np.log(spread * np.cosh(moved))
+        return moved, np.zeros_like(moved)
+
     def invert(self, standard: Floats, series: NDArray[np.int64]) -> Floats:
         """Give back the unit of the target: rows of `standard` belong to the series named beside them."""
         wide = (slice(None),) + (None,) * (standard.ndim - 1)
         moved = standard * self.scale[series][wide] + self.center[series][wide]
-        if self.kind == "none":
+        if self.kind in ("none", "count"):
             return moved
         bounded = np.clip(moved, -700.0, 700.0)  # exp and sinh stay finite
         if self.kind == "log":
@@ -58,8 +68,8 @@ def fit_scaling(kind: str, values: Floats, indptr: NDArray[np.int64]) -> TargetS
 
     Parameters
     ----------
-    kind : {"none", "log", "asinh"}
-        The transform.
+    kind : {"none", "log", "asinh", "count"}
+        The transform; "count" leaves the values as they are, in their own unit.
     values : ndarray of shape (n_rows,)
         The target, NaN where masked.
     indptr : ndarray of shape (n_series + 1,)
@@ -82,12 +92,12 @@ def fit_scaling(kind: str, values: Floats, indptr: NDArray[np.int64]) -> TargetS
     values, series = values[known], series[known]
     shift, spread = _transform_parameters(kind, values, series, n_series)
     moved = _transform(kind, values, shift[series], spread[series])
-    center, scale = _moments(moved, series, n_series)
+    center, scale = (shift, spread) if kind == "count" else _moments(moved, series, n_series)
     return TargetScaling(kind, shift, spread, center, scale)
 
 
 def _transform(kind: str, values: Floats, shift: Floats, spread: Floats) -> Floats:
-    if kind == "none":
+    if kind in ("none", "count"):
         return values
     if kind == "log":
         return np.log(np.maximum(values - shift, spread))
@@ -96,7 +106,7 @@ def _transform(kind: str, values: Floats, shift: Floats, spread: Floats) -> Floa
 
 def _transform_parameters(kind: str, values: Floats, series: NDArray[np.int64], n_series: int) -> tuple[Floats, Floats]:
     shift, spread = np.zeros(n_series), np.ones(n_series)
-    if kind == "none":
+    if kind in ("none", "count"):
         return shift, spread
     bounds = np.searchsorted(series, np.arange(n_series + 1))
     for i in range(n_series):

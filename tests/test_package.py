@@ -28,6 +28,7 @@ networks
 training
 persistence
 rolling
+paths
 base
 series
 models baselines

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.linear import RidgePath
 from seqcast.networks.normalization import window_center
-from seqcast.training import EVALUATION_BATCH, Sample
+from seqcast.paths import LEVELS
+from seqcast.training import EVALUATION_BATCH, Loss, Sample, loss_of
 
 __all__ = [
-    "LEVELS",
     "fit_linear",
+    "fit_width",
     "hac_variance",
     "mean_and_variance",
     "residual_spread",
@@ -26,8 +27,8 @@ Integers = NDArray[np.int64]
 
 PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), float("inf"))  # in units of the mean diagonal of Z'Z
 NAIVE_IS_ENOUGH = 1.01  # if the squared error of the center of the window is at most this times the ridge's
-LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
+WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 CHUNK = 4096
 N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
 
@@ -111,7 +112,7 @@ def trusted_share(
         past = network.normalise(batch)
         target, known = network.targets(batch, past)
         linear, correction = network.linear_forecast(past)[..., 0], network.correction(past)
-        middle = correction[..., getattr(network.head, "middle", 0)]
+        middle = correction[..., network.head.middle]
         parts.append(torch.stack((middle, target - linear, known), 2).double().cpu())
     middle, error, known = torch.cat(parts).numpy().transpose(2, 0, 1)  # (n, horizon) each
     size = np.sqrt((error**2 * known).sum(1) / np.maximum(known.sum(1), 1))  # (n,)
@@ -164,27 +165,56 @@ def hac_variance(x: Floats, lags: int) -> float:
 
 
 @torch.inference_mode()
-def residual_spread(network: ForecastNetwork, sample: Sample) -> Floats:
+def fit_width(network: ForecastNetwork, validation: Sample, loss: Loss) -> None:
+    """Set the factor of the spread of quantiles or of a distribution whose loss on the validation tail is lowest."""
+    losses = np.zeros(len(WIDTHS))
+    network.width.fill_(1.0)
+    for batch in validation.thinned(N_ERRORS).batches(EVALUATION_BATCH):
+        past = network.normalise(batch)
+        target, known = network.targets(batch, past)
+        outputs = network.shrunk(past)
+        for k, width in enumerate(WIDTHS):
+            wide = network.head.widened(outputs, float(width))
+            losses[k] += float((loss_of(network, wide, target, past, loss) * known).sum())
+    network.width.fill_(float(WIDTHS[losses.argmin()]))
+
+
+@torch.inference_mode()
+def residual_spread(network: ForecastNetwork, train: Sample, tail: Sample | None) -> Floats:
     """Quantiles of actual less forecast in units of the window, (horizon, n_levels).
 
-    By step where it has 50 errors or more; else the errors of all steps, each divided by the root mean square of its
-    step, make one shape that is scaled step by step.
+    Those of the windows trained on, by step, times the ratio of the errors of the tail to theirs, if that is above 1:
+    the tail, a few windows that hang together, says how much worse a forecast is than a fit, and little else.
     """
+    fitted = _errors(network, train)
+    scale = _root_mean_squares(fitted)  # (horizon,)
+    spread = _quantiles(fitted / scale) * scale[:, None]
+    if tail is None:
+        return spread
+    return spread * max(np.sqrt(np.nanmean((_errors(network, tail) / scale) ** 2)), 1.0)
+
+
+def _errors(network: ForecastNetwork, sample: Sample) -> Floats:
     parts = []
     for batch in sample.thinned(N_ERRORS).batches(EVALUATION_BATCH):
         past = network.normalise(batch)
         target, known = network.targets(batch, past)
         parts.append(torch.where(known > 0, target - network.shrunk(past)[..., 0], torch.nan).double().cpu())
-    errors = torch.cat(parts).numpy()  # (n, horizon)
+    return torch.cat(parts).numpy()  # (n, horizon)
+
+
+def _root_mean_squares(errors: Floats) -> Floats:
+    """By step; where there are few errors, five errors' worth of the common one stands beside them."""
+    known = ~np.isnan(errors)
+    squares, count = np.where(known, errors, 0.0) ** 2, known.sum(0)
+    pooled = squares.sum() / max(count.sum(), 1)
+    return np.maximum(np.sqrt((squares.sum(0) + 5 * pooled) / (count + 5)), 1e-9)
+
+
+def _quantiles(errors: Floats) -> Floats:
+    """By step where there are 50 errors or more; else of all steps together."""
     count = (~np.isnan(errors)).sum(0)
     if count.min() >= 50:
         return np.nanquantile(errors, LEVELS, axis=0).T
-    filled = np.where(np.isnan(errors), 0.0, errors)
-    pooled = np.sqrt((filled**2).sum() / max(count.sum(), 1))
-    scale = np.sqrt(
-        ((filled**2).sum(0) + 5 * pooled**2) / (count + 5)
-    )  # (horizon,): five errors' worth of the common scale
-    scale = np.maximum(scale, 1e-9)
-    return (
-        np.nanquantile(errors / scale, LEVELS) * scale[:, None] if count.sum() else np.zeros((len(scale), len(LEVELS)))
-    )
+    shape = np.nanquantile(errors, LEVELS) if count.sum() else np.zeros(len(LEVELS))
+    return np.broadcast_to(shape, (errors.shape[1], len(LEVELS)))

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from seqcast.networks.distributions import Distribution
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
 from seqcast.training import Sample
@@ -48,7 +49,7 @@ class WindowModel:
     """A trained network, the scaling of target and covariates, and the errors of validation.
 
     ``levels`` and ``spread`` (horizon, n_levels) are quantiles of the errors of point forecasts in units of the window,
-    by step; a network with quantiles has levels only.
+    by step; a network with quantiles has levels only, one with a distribution neither.
     """
 
     network: ForecastNetwork
@@ -81,7 +82,8 @@ class WindowModel:
     @classmethod
     def from_state(cls, network: ForecastNetwork, state: dict[str, Any]) -> "WindowModel":
         """Put a state into a network of the same build."""
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in state["network"].items()})
+        weights = {"width": np.ones((), np.float32), **state["network"]}  # files of 0.1.0 have no width
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         return cls(
             network.eval(),
             TargetScaling(**state["scaling"]),
@@ -91,23 +93,47 @@ class WindowModel:
             state["spread"],
         )
 
+    @property
+    def distribution(self) -> Distribution | None:
+        """The family of the predictive distributions, if the network gives one."""
+        return getattr(self.network.head, "distribution", None)
+
     def forecast(self, panel: Panel, series: Integers, positions: Integers) -> Floats:
-        """Point forecasts, (n, horizon): the median of a network with quantiles."""
+        """Point forecasts, (n, horizon): the median of a network with quantiles or a distribution."""
+        if self.spread is None:
+            return self.quantiles(panel, series, positions, [0.5])[..., 0]
         outputs, scaling, number = self._outputs(panel, series, positions, None)
-        if outputs.shape[2] > 1:
-            outputs = interpolate_levels(outputs, self.levels, np.array([0.5]))
         return scaling.invert(outputs[..., 0], number)
 
     def quantiles(self, panel: Panel, series: Integers, positions: Integers, wanted: list[float]) -> Floats:
         """Quantiles, (n, horizon, n_wanted)."""
-        levels = np.asarray(wanted)
-        if self.spread is None:
-            outputs, scaling, number = self._outputs(panel, series, positions, None)
-            outputs = interpolate_levels(outputs, self.levels, levels)
-        else:
+        levels, offsets = np.asarray(wanted), None
+        if self.spread is not None:
             offsets = torch.from_numpy(interpolate_levels(self.spread, self.levels, levels)).to(self.device)
-            outputs, scaling, number = self._outputs(panel, series, positions, offsets)
+        outputs, scaling, number = self._outputs(panel, series, positions, offsets)
+        if self.distribution is not None:
+            outputs = self.distribution.quantiles(self.distribution.finished(outputs), levels)
+        elif self.spread is None:
+            outputs = interpolate_levels(outputs, self.levels, levels)
         return scaling.invert(outputs, number)
+
+    def parameters(self, panel: Panel, series: Integers, positions: Integers) -> Floats:
+        """Parameters of the distribution of the transformed target, in its unit: (n, horizon, n_parameters)."""
+        assert self.distribution is not None
+        outputs, scaling, number = self._outputs(panel, series, positions, None)
+        scale, center = scaling.scale[number, None, None], scaling.center[number, None, None]
+        head = self.network.head
+        outputs = outputs * np.where(head.is_scaled.cpu() > 0, scale, 1.0) + center * head.location.cpu().numpy()
+        return self.distribution.finished(outputs)
+
+    def log_density(self, panel: Panel, series: Integers, parameters: Floats, actual: Floats) -> Floats:
+        """Logarithm of the density, or of the probability of a count, of values (n, horizon) in their own unit."""
+        assert self.distribution is not None
+        family, known = self.distribution.frozen(parameters), ~np.isnan(actual)
+        number = np.array([self.numbers[label] for label in panel.ids])[series, None]
+        moved, slope = self.scaling.transformed(np.where(known, actual, 1.0), np.broadcast_to(number, actual.shape))
+        density = family.logpmf(moved) if self.distribution.is_count else family.logpdf(moved) + slope
+        return np.where(known, density, np.nan)
 
     def _outputs(
         self, panel: Panel, series: Integers, positions: Integers, offsets: torch.Tensor | None

@@ -1,4 +1,4 @@
-"""WindowForecaster and NetworkForecaster: from a panel to a trained network, and its forecasts back."""
+"""NetworkForecaster: members made, trained, checked on the tail and trained on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,11 +7,11 @@ from threading import Lock
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state, estimator_html_repr
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from seqcast._parameters import (
@@ -25,149 +25,32 @@ from seqcast._parameters import (
     option,
     parameters,
     positive,
-    text,
 )
-from seqcast.base import BaseForecaster
 from seqcast.frames import SERIES
-from seqcast.models._calibration import LEVELS, fit_linear, residual_spread, set_typical_scale, trusted_share
+from seqcast.models._calibration import fit_linear, fit_width, residual_spread, set_typical_scale, trusted_share
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel
-from seqcast.models._task import Choice, Split, Task, choose, make_task, patch_length_for, split_in_time
+from seqcast.models._task import Choice, Split, Task, make_task, patch_length_for, split_in_time
+from seqcast.models._window import WindowForecaster
+from seqcast.networks.distributions import DISTRIBUTIONS, Distribution
 from seqcast.networks.embedding import PatchEmbedding
 from seqcast.networks.forecast import ForecastNetwork
-from seqcast.networks.heads import Head, QuantileHead
-from seqcast.networks.normalization import NORMALIZATIONS
+from seqcast.networks.heads import DistributionHead, Head, QuantileHead
 from seqcast.panel import Panel
+from seqcast.paths import LEVELS
 from seqcast.training import LOSSES, TrainingOptions, fit_network, loss_function
-from seqcast.transforms import TRANSFORMS
 
-__all__ = ["NetworkForecaster", "WindowForecaster"]
+__all__ = ["NetworkForecaster"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 TAIL_SHARE, TAIL_RATE = 0.2, 0.3  # of the best number of steps, of the learning rate: training on everything at the end
-N_TAILS = 3  # horizons, at least, by which choices are ranked
 FEWEST_STEPS, MOST_STEPS, STEPS_A_WINDOW = 200, 3200, 2  # what max_steps="auto" comes to
 SMALLEST_BATCH, LARGEST_BATCH, BATCHES_OF_AN_EPOCH = 32, 256, 32  # what batch_size="auto" comes to
 USUAL_SHARE = 0.5  # of a network's correction, before the tail has been looked at
 SEEDING = Lock()  # torch initialises weights from one generator for the whole process
 STEPS_UNCHECKED = 200  # steps, at most, where the data are too few for validation
-
-
-@parameters
-class WindowForecaster(BaseForecaster):
-    """Base of the forecasters that read a window: one model for all series, chosen and checked on the tail in time."""
-
-    lookback: int | str = option(
-        "auto", any_of(at_least(1), one_of("auto")), "Steps before the origin that a forecast reads."
-    )
-    normalization: str = option(
-        "auto", one_of("auto", *NORMALIZATIONS), "How a window is put in units of its own past."
-    )
-    target_transform: str = option(
-        "auto", one_of("auto", *TRANSFORMS), "Transform of the target, undone in the forecast."
-    )
-    validation_fraction: float = option(
-        0.1, between(0, 0.5), "Share of each series, its end, for choices and early stopping."
-    )
-    refit_tail: bool = option(
-        True, boolean(), "Whether the tail is learned from too, once it has served for validation."
-    )
-    device: str = option("auto", text(), 'Device of torch; "auto" is the first GPU if there is one.')
-
-    def _fit_panel(self, panel: Panel) -> None:
-        device = _device(self.device)
-        split = split_in_time(panel, self.horizon, self.validation_fraction)
-        if self.target_transform == "log" and not np.nanmin(panel.values) >= 0:
-            raise ValueError('target_transform="log" needs values of at least 0. Use "asinh" or "auto".')
-        past_only = tuple(self.schema_.past_mask.tolist())
-        choices, self.choices_ = choose(
-            split_in_time(panel, N_TAILS * self.horizon, self.validation_fraction),
-            past_only,
-            horizon=self.horizon,
-            season_length=self.season_length_,
-            wanted={name: getattr(self, name) for name in Choice.__dataclass_fields__},
-        )
-        self.members_: list[Member] = self._fit_members(split, choices, past_only, device)
-
-    def _fit_members(
-        self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
-    ) -> list[Member]:
-        """Fit one model for each choice, or for the best of them."""
-        raise NotImplementedError
-
-    def _html_repr(self) -> str:
-        """Scikit-learn's picture of the estimator, and what was chosen in fit."""
-        picture = estimator_html_repr(self)
-        if not hasattr(self, "members_"):
-            return picture
-        tables = {"members": [m.report() for m in self.members_], "choices": self.choices_}
-        shown = (f"<details><summary>{k}</summary>{_html_table(v)}</details>" for k, v in tables.items() if v)
-        return picture + "".join(shown)
-
-    @property
-    def target_transform_(self) -> str:
-        """Transform of the first member."""
-        return self.members_[0].choice.target_transform
-
-    @property
-    def normalization_(self) -> str:
-        """Normalisation of the first member."""
-        return self.members_[0].choice.normalization
-
-    @property
-    def lookback_(self) -> int:
-        """Lookback of the first member."""
-        return self.members_[0].choice.lookback
-
-    @property
-    def penalty_(self) -> float:
-        """Penalty of the first member's ridge, in units of the mean diagonal of the Gram matrix; inf is no ridge."""
-        return self.members_[0].penalty
-
-    def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:
-        """What decides the shape of a network."""
-        return {
-            "lookback": choice.lookback,
-            "horizon": int(self.horizon),
-            "past_only": past_only,
-            "normalization": choice.normalization,
-        }
-
-    def _build(self, architecture: dict[str, Any]) -> ForecastNetwork:
-        """A new network."""
-        return ForecastNetwork(**architecture)
-
-    def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
-        return _mean([m.model.forecast(panel, series, positions) for m in self.members_])[:, :horizon]
-
-    def _quantile_panel(
-        self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
-    ) -> Floats:
-        return _mean([m.model.quantiles(panel, series, positions, quantiles) for m in self.members_])[:, :horizon]
-
-    @property
-    def _longest(self) -> int:
-        return self.members_[0].architecture["horizon"]
-
-    @property
-    def _reach(self) -> int:
-        return max(m.architecture["lookback"] for m in self.members_)
-
-    def _get_state(self) -> dict[str, Any]:
-        state = super()._get_state()
-        return {**state, "members_": [m.to_state() for m in self.members_]} if "members_" in state else state
-
-    def _set_state(self, state: dict[str, Any]) -> None:
-        state = dict(state)
-        if "model_" in state:  # a file of seqcast 0.1 with its one network
-            names = {"history_": "history", "penalty_": "penalty", "shrinkage_": "shrinkage"}
-            report = {new: state.pop(old) for old, new in names.items() if old in state}
-            state["members_"] = [{"architecture": state.pop("architecture_"), "model": state.pop("model_"), **report}]
-        super()._set_state(state)
-        if "members_" in state:
-            self.members_ = [Member.from_state(self._build(part["architecture"]), part) for part in state["members_"]]
 
 
 @parameters
@@ -255,13 +138,97 @@ class NetworkForecaster(WindowForecaster):
             member.history, _ = fit_network(member.model.network, task.everything, None, options, generator)
         return self
 
+    def distribution(self, horizon: int | None = None, X: Any = None, *, history: Any = None) -> Any:
+        """Return the parameters of the predictive distributions of a network with such a loss.
+
+        Parameters
+        ----------
+        horizon, X, history
+            As in ``forecast``, with a horizon that is at most the fitted one.
+
+        Returns
+        -------
+        DataFrame or ndarray
+            As quantiles come from ``forecast``, with columns ``loc, scale`` (normal), ``loc, scale, df`` (student_t) or
+            ``mean, dispersion`` (negative_binomial, with variance mean + dispersion mean²): the mean over the members.
+
+        Raises
+        ------
+        ValueError
+            If the loss is none of these.
+
+        Notes
+        -----
+        With ``target_transform_`` "log" or "asinh" they are those of ``log(y - shift)`` or
+        ``asinh((y - shift) / spread)``, with the shift and spread of each series in fit.
+        """
+        check_is_fitted(self)
+        layout, history_ = self._history(X, history)
+        panel, horizon = self._ahead(history_, X, horizon)
+        values = self._parameters(panel, np.arange(panel.n_series), history_.lengths, horizon)
+        return self.schema_.assemble_steps(layout, history_, values, self._family.names, "parameter")
+
+    def log_likelihood(self, X: Any, y: Any = SERIES) -> float:
+        """Return the mean log-likelihood of what came after the history, each series from its end at once.
+
+        Parameters
+        ----------
+        X, y
+            As in ``update``, at most the fitted horizon; NaN is left out.
+
+        Returns
+        -------
+        float
+            Of the target in its own unit, per known step; higher is better.
+
+        Raises
+        ------
+        ValueError
+            If the loss is no distribution, or rows do not follow the history.
+        """
+        check_is_fitted(self)
+        new = self._panel(X, y, start=int(self.panel_.ends[0]))
+        codes = np.array([self.panel_.ids.index(label) for label in new.ids])
+        panel = self.panel_.merged(new, codes)
+        horizon = int((panel.ends - self.panel_.ends).max())
+        at = np.arange(panel.n_series), self.panel_.lengths
+        ahead = panel.cut(at[0], at[1], at[1] + horizon)  # NaN where nothing came
+        actual = ahead.values.reshape(-1, horizon)
+        parameters = self._parameters(panel, *at, horizon)
+        return float(np.nanmean(self.members_[0].model.log_density(panel, at[0], parameters, actual)))
+
+    @property
+    def _family(self) -> Distribution:
+        family = self.members_[0].model.distribution
+        if family is None:
+            raise ValueError(f"loss={self.loss!r} gives no distribution. Fit with loss= one of {list(DISTRIBUTIONS)}.")
+        return family
+
+    def _parameters(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
+        self._family  # noqa: B018 - raises if there is none
+        if not 1 <= horizon <= self._longest:
+            raise ValueError(f"horizon={horizon} lies outside 1 to {self._longest}, the fitted one. Fit with a longer.")
+        found = [m.model.parameters(panel, series, positions)[:, :horizon] for m in self.members_]
+        return np.mean(found, axis=0)
+
+    def _wanted(self, panel: Panel) -> dict[str, Any]:
+        wanted = super()._wanted(panel)
+        if self.loss not in DISTRIBUTIONS or not DISTRIBUTIONS[self.loss].is_count:
+            return wanted
+        _check_counts(panel, self.loss)
+        if self.target_transform not in ("auto", "none"):
+            raise ValueError(f'loss={self.loss!r} is one of counts: target_transform must be "auto" or "none".')
+        return {**wanted, "target_transform": "count"}
+
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
     ) -> list[Member]:
         former: list[Member] = getattr(self, "members_", []) if self.warm_start else []
         if len(former) == self.n_members:
-            given = {name: getattr(self, name) for name in Choice.__dataclass_fields__ if getattr(self, name) != "auto"}
+            given = {k: v for k, v in self._wanted(self.panel_).items() if v != "auto"}
             choices = [replace(m.choice, **given) for m in former]
+        if self.loss in DISTRIBUTIONS:  # parameters are averaged: they are those of one transform
+            choices = [choice for choice in choices if choice.target_transform == choices[0].target_transform]
         seeds = _seeds(self.random_state, self.n_members)
         work = [
             (choices[k % len(choices)], seed, former[k] if k < len(former) else None) for k, seed in enumerate(seeds)
@@ -293,7 +260,7 @@ class NetworkForecaster(WindowForecaster):
         )
         member = Member(architecture, model)
         spread = self._train(member, task, torch.Generator().manual_seed(seed))
-        if not levels.size:
+        if isinstance(network.head, Head):
             member.model = replace(model, spread=spread)
         return member
 
@@ -302,8 +269,9 @@ class NetworkForecaster(WindowForecaster):
         if patch_length == "auto":
             patch_length = patch_length_for(choice.lookback, self.season_length_)
         names = ("hidden_size", "n_layers", "dropout", "linear_skip", *self._backbone_options)
-        levels = tuple(sorted(set(self.quantiles))) if self.loss == "quantile" else ()
-        own = {**{name: getattr(self, name) for name in names}, "patch_length": patch_length, "levels": levels}
+        own = {name: getattr(self, name) for name in names} | {"patch_length": patch_length}
+        own["levels"] = tuple(sorted(set(self.quantiles))) if self.loss == "quantile" else ()
+        own["distribution"] = self.loss if self.loss in DISTRIBUTIONS else ""
         return super()._architecture(choice, past_only) | own
 
     _backbone_options: tuple[str, ...] = ()
@@ -317,7 +285,9 @@ class NetworkForecaster(WindowForecaster):
         embedding = PatchEmbedding(
             lookback, horizon, n_features, patch_length=patch_length, width=width, dropout=a["dropout"]
         )
-        head = Head(width, horizon, n_features - sum(past_only), patch_length=patch_length, n_outputs=len(levels) or 1)
+        family = DISTRIBUTIONS.get(a.get("distribution", ""))  # files of 0.1.0 have none
+        n_outputs = len(family.names) if family else len(levels) or 1
+        head = Head(width, horizon, n_features - sum(past_only), patch_length=patch_length, n_outputs=n_outputs)
         return ForecastNetwork(
             lookback=lookback,
             horizon=horizon,
@@ -326,7 +296,7 @@ class NetworkForecaster(WindowForecaster):
             linear_skip=a["linear_skip"],
             backbone=self._make_backbone(a, embedding.n_past, embedding.n_future),
             embedding=embedding,
-            head=QuantileHead(head, int(np.argmin(np.abs(np.array(levels) - 0.5)))) if levels else head,
+            head=_finished_head(head, levels, family),
         )
 
     def _make_backbone(self, options: dict[str, Any], n_past: int, n_future: int) -> nn.Module:
@@ -340,13 +310,15 @@ class NetworkForecaster(WindowForecaster):
         member.penalty = fit_linear(network, task.train, task.validation) if self.linear_skip else np.inf
         if task.validation is None:
             self._train_unchecked(member, task, options, generator)
-            return residual_spread(network, task.everything)
+            return residual_spread(network, task.everything, None)
         member.history, best_step = fit_network(network, task.train, task.validation, options, generator)
         if self.linear_skip:
             prior = USUAL_SHARE if np.isfinite(member.penalty) else 0.0
             share = trusted_share(network, task.validation, task.tail_series, task.tail_times, prior=prior)
             network.shrinkage.fill_(share)
-        spread = residual_spread(network, task.validation)
+        if not isinstance(network.head, Head):
+            fit_width(network, task.validation, options.loss)
+        spread = residual_spread(network, task.train, task.validation)
         if self.refit_tail:
             self._learn_tail(member, task, replace(options, max_steps=int(TAIL_SHARE * best_step)), generator)
         return spread
@@ -354,10 +326,11 @@ class NetworkForecaster(WindowForecaster):
     def _train_unchecked(
         self, member: Member, task: Task, options: TrainingOptions, generator: torch.Generator
     ) -> None:
-        """Without validation a network beside a linear forecast is not to be trusted; alone, it makes a few steps."""
+        """Without validation a network is not to be trusted beside a linear forecast; alone it makes a few steps."""
         network = member.model.network
         network.shrinkage.fill_(0.0 if self.linear_skip else 1.0)
-        steps = 1 if self.linear_skip else min(options.max_steps, STEPS_UNCHECKED)
+        needs_width = not isinstance(network.head, Head)
+        steps = min(options.max_steps, STEPS_UNCHECKED) if needs_width or not self.linear_skip else 1
         member.history, _ = fit_network(network, task.everything, None, replace(options, max_steps=steps), generator)
 
     def _learn_tail(self, member: Member, task: Task, options: TrainingOptions, generator: torch.Generator) -> None:
@@ -386,14 +359,6 @@ class NetworkForecaster(WindowForecaster):
         )
 
 
-def _html_table(rows: list[dict[str, Any]]) -> str:
-    return pd.DataFrame(rows).to_html(float_format="{:.4g}".format)
-
-
-def _mean(forecasts: list[Floats]) -> Floats:
-    return np.mean(forecasts, axis=0) if len(forecasts) > 1 else forecasts[0]
-
-
 @contextmanager
 def single_threads(n_jobs: int, device: torch.device) -> Iterator[int]:
     """One torch thread for each of the members that are trained side by side; the user's setting comes back."""
@@ -408,16 +373,24 @@ def single_threads(n_jobs: int, device: torch.device) -> Iterator[int]:
         torch.set_num_threads(n_threads)
 
 
-def _device(name: str) -> torch.device:
-    """The device of that name, which must be there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
+def _finished_head(
+    head: Head, levels: tuple[float, ...], family: Distribution | None
+) -> Head | QuantileHead | DistributionHead:
+    if family:
+        return DistributionHead(head, family)
+    return QuantileHead(head, int(np.argmin(np.abs(np.array(levels) - 0.5)))) if levels else head
+
+
+def _check_counts(panel: Panel, loss: str) -> None:
+    values = panel.values
+    wrong = np.flatnonzero(~np.isnan(values) & ((values < 0) | (values != np.round(values))))
+    if len(wrong):
+        k = wrong[0]
+        where = f"series {panel.ids[panel.codes()[k]]!r} at {panel.time_of(panel.steps()[k])}"
         raise ValueError(
-            f'device={name!r} is not there ({str(error).splitlines()[0]}). Use "auto" or "cpu".'
-        ) from error
+            f"loss={loss!r} needs counts, 0, 1, 2, ...; {len(wrong)} values are none, the first {values[k]:g} of "
+            f'{where}. Use loss="student_t" or "quantile".'
+        )
 
 
 def _seeds(random_state: Any, n: int) -> list[int]:

@@ -26,9 +26,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_LOOKBACK = 512
+SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
-TOLERABLE = 0.05  # of the error, in a member among others
 MAX_TAIL = 4096  # validation windows of the chosen network
 
 
@@ -70,7 +70,7 @@ class Split:
             last = np.where(self.cuts < self.ends, np.minimum(complete, self.ends - 1), -1)
             return origins_to_learn(self.panel, self.ends, np.minimum(self.cuts, last + 1), last, lookback, horizon)
         ends = self.cuts if part == "train" else self.ends
-        first = np.clip(np.minimum(lookback, ends // 2), 1, None)
+        first = np.clip(np.minimum(lookback, ends // SHORTEST_MEMORY), 1, None)
         return origins_to_learn(self.panel, ends, first, ends - 1, lookback, horizon)
 
 
@@ -171,23 +171,23 @@ def choose(
 
 
 def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
-    """The choices within two standard errors or 2 % of the best, and 5 %, lowest error first; but one ahead of all.
+    """The first choice within a standard error or 1 % of the best; then those within 1 %, lowest error first.
 
-    That is the first of those within one standard error or 1 %; the last value, if one of them comes to that, alone.
+    The last value, if one of the first sort comes to that, stands alone.
     """
     lowest = min(trials.values(), key=lambda trial: trial.mean)
 
-    def is_near(trial: Trial, n: int) -> bool:
+    def is_as_good(trial: Trial) -> bool:
         known = ~np.isnan(trial.errors)
         excess = np.where(known, trial.errors - lowest.errors, 0.0)
         mean, variance = mean_and_variance(excess, known, lowest.series, lowest.times)
-        return mean <= n * max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
+        return mean <= max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
 
-    best = [choice for choice, trial in trials.items() if is_near(trial, 1)]
+    best = [choice for choice, trial in trials.items() if is_as_good(trial)]
     naive = [choice for choice in best if choice.normalization == "last" and trials[choice].penalty == np.inf]
     if naive:
         return naive[:1]
-    near = [c for c, t in trials.items() if c != best[0] and is_near(t, 2) and t.mean <= (1 + TOLERABLE) * lowest.mean]
+    near = [c for c, t in trials.items() if c != best[0] and t.mean <= (1 + NEGLIGIBLE) * lowest.mean]
     return [best[0], *sorted(near, key=lambda choice: trials[choice].mean)]
 
 

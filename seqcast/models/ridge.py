@@ -3,11 +3,12 @@
 import torch
 
 from seqcast._parameters import parameters
-from seqcast.models._calibration import LEVELS, fit_linear, residual_spread, set_typical_scale
+from seqcast.models._calibration import fit_linear, residual_spread, set_typical_scale
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel
-from seqcast.models._network import WindowForecaster
 from seqcast.models._task import Choice, Split, make_task
+from seqcast.models._window import WindowForecaster
+from seqcast.paths import LEVELS
 
 __all__ = ["RidgeForecaster"]
 
@@ -44,7 +45,7 @@ class RidgeForecaster(WindowForecaster):
         network = self._build(architecture).to(device)
         set_typical_scale(network, task.train)
         penalty = fit_linear(network, task.train, task.validation)
-        spread = residual_spread(network, task.validation or task.train)
+        spread = residual_spread(network, task.train, task.validation)
         if self.refit_tail and task.validation:
             fit_linear(network, task.everything, None, penalty=penalty)
         model = WindowModel(network, task.scaling, task.features, self.panel_.ids, LEVELS, spread)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from seqcast.networks.embedding import PatchEmbedding
-from seqcast.networks.heads import Head, QuantileHead
+from seqcast.networks.heads import DistributionHead, Head, QuantileHead
 from seqcast.networks.linear import LinearSkip
 from seqcast.networks.normalization import window_center, window_scale
 
@@ -45,6 +45,7 @@ class ForecastNetwork(nn.Module):
 
     typical_scale: torch.Tensor  # (), the unit of windows that are not divided by their own spread
     shrinkage: torch.Tensor  # (), the share of the correction that is kept
+    width: torch.Tensor  # (), what the spread of quantiles and distributions is multiplied by
     is_known: torch.Tensor  # (lookback + horizon, n_features)
     embedding: Any
     backbone: Any
@@ -60,7 +61,7 @@ class ForecastNetwork(nn.Module):
         linear_skip: bool = True,
         backbone: nn.Module | None = None,
         embedding: PatchEmbedding | None = None,
-        head: Head | QuantileHead | None = None,
+        head: Head | QuantileHead | DistributionHead | None = None,
     ):
         super().__init__()
         self.lookback, self.horizon, self.normalization = lookback, horizon, normalization
@@ -71,6 +72,7 @@ class ForecastNetwork(nn.Module):
         self.known = [j for j, only in enumerate(past_only) if not only]
         self.register_buffer("typical_scale", torch.ones(()))
         self.register_buffer("shrinkage", torch.ones(()))
+        self.register_buffer("width", torch.ones(()))
         self.linear = LinearSkip(lookback, horizon, len(past_only))
         self.linear_skip = linear_skip
         self.embedding, self.backbone, self.head = embedding, backbone, head
@@ -108,16 +110,20 @@ class ForecastNetwork(nn.Module):
         """The forecast in units of the window, (n, horizon, n_outputs)."""
         if self.backbone is None:
             return self.linear_forecast(past)
-        return self.linear_forecast(past) + self.correction(past)
+        return self.linear_forecast(past) * self.head.location + self.correction(past)
 
     def shrunk(self, past: Normalised) -> torch.Tensor:
-        """The forecast, its correction kept only as far as it helped in validation; the spread of quantiles is kept."""
-        if self.backbone is None or self.shrinkage == 1:
-            return self(past)
-        correction = self.correction(past)
-        m = self.head.middle if isinstance(self.head, QuantileHead) else 0
-        return self.linear_forecast(past) + correction - (1 - self.shrinkage) * correction[..., m : m + 1]
+        """The forecast, its correction kept only as far as it helped in validation; the spread is widened instead."""
+        if self.backbone is None:
+            return self.linear_forecast(past)
+        correction, m = self.correction(past), self.head.middle
+        unwanted = (1 - self.shrinkage) * correction[..., m : m + 1]
+        outputs = (self.linear_forecast(past) - unwanted) * self.head.location + correction
+        return self.head.widened(outputs, self.width)
 
     def restore(self, outputs: torch.Tensor, past: Normalised) -> torch.Tensor:
         """Back from the units of the window, in float64."""
-        return outputs.double() * past.scale[..., None].double() + past.center[..., None].double()
+        scale, center = past.scale[..., None].double(), past.center[..., None].double()  # (n, 1, 1)
+        if not isinstance(self.head, DistributionHead):
+            return outputs.double() * scale + center
+        return outputs.double() * torch.where(self.head.is_scaled > 0, scale, 1.0) + center * self.head.location

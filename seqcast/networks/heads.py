@@ -1,14 +1,24 @@
-"""Hidden states become forecasts, zero at first: training begins at the linear forecast."""
+"""Hidden states become forecasts, zero at first: training begins at the linear forecast.
+
+Every head says which of its outputs the linear forecast is added to (``location``, 1 or 0), which are in the unit of
+the window (``is_scaled``), and which is in the middle.
+"""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["Head", "QuantileHead"]
+from seqcast.networks.distributions import Distribution
+
+__all__ = ["DistributionHead", "Head", "QuantileHead"]
 
 
 class Head(nn.Module):
     """Outputs for every step of the future; covariates known for a step are read beside its token, unpatched."""
+
+    location: torch.Tensor  # (n_outputs,)
+    is_scaled: torch.Tensor  # (n_outputs,)
+    middle = 0
 
     def __init__(self, width: int, horizon: int, n_known: int, *, patch_length: int, n_outputs: int = 1):
         super().__init__()
@@ -22,6 +32,11 @@ class Head(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.step_width = step_width
+        _name_outputs(self, [1.0] * n_outputs, [1.0] * n_outputs)
+
+    def widened(self, outputs: torch.Tensor, factor: torch.Tensor | float) -> torch.Tensor:
+        """Point forecasts have no width."""
+        return outputs
 
     def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """`hidden` (n, n_tokens, width) and covariates `known` (n, horizon, n_known) give (n, horizon, n_outputs)."""
@@ -41,6 +56,12 @@ class QuantileHead(nn.Module):
         super().__init__()
         self.head, self.middle = head, middle
         self.offset = torch.tensor(first_step).expm1().log().item()  # softplus(offset) = first_step
+        _name_outputs(self, head.location.tolist(), head.is_scaled.tolist())
+
+    def widened(self, outputs: torch.Tensor, factor: torch.Tensor | float) -> torch.Tensor:
+        """Quantiles whose distances from the middle one are multiplied."""
+        middle = outputs[..., self.middle : self.middle + 1]
+        return middle + factor * (outputs - middle)
 
     def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         raw, m = self.head(hidden, known), self.middle  # (n, horizon, n_levels)
@@ -49,3 +70,29 @@ class QuantileHead(nn.Module):
         above = middle + steps[..., m + 1 :].cumsum(-1)
         below = middle - steps[..., :m].flip(-1).cumsum(-1).flip(-1)
         return torch.cat((below, middle, above), -1)  # (n, horizon, n_levels), increasing
+
+
+class DistributionHead(nn.Module):
+    """Parameters of a distribution for every step."""
+
+    location: torch.Tensor  # (n_parameters,)
+    is_scaled: torch.Tensor  # (n_parameters,)
+    middle = 0
+
+    def __init__(self, head: Head, distribution: Distribution):
+        super().__init__()
+        self.head, self.distribution = head, distribution
+        n_others = len(distribution.names) - 1
+        _name_outputs(self, [1.0] + [0.0] * n_others, list(distribution.is_scaled))
+
+    def widened(self, outputs: torch.Tensor, factor: torch.Tensor | float) -> torch.Tensor:
+        """Parameters with the second one, scale or dispersion, multiplied."""
+        return torch.cat((outputs[..., :1], factor * outputs[..., 1:2], outputs[..., 2:]), -1)
+
+    def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        return self.distribution.parameters(self.head(hidden, known))  # (n, horizon, n_parameters)
+
+
+def _name_outputs(head: nn.Module, location: list[float], is_scaled: list[float]) -> None:
+    head.register_buffer("location", torch.tensor(location), persistent=False)
+    head.register_buffer("is_scaled", torch.tensor(is_scaled), persistent=False)

@@ -1,0 +1,165 @@
+"""WindowForecaster: from a panel to models of windows that are averaged, and their forecasts back."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import estimator_html_repr
+
+from seqcast._parameters import any_of, at_least, between, boolean, one_of, option, parameters, text
+from seqcast.base import BaseForecaster
+from seqcast.models._member import Member
+from seqcast.models._task import Choice, Split, choose, split_in_time
+from seqcast.networks.forecast import ForecastNetwork
+from seqcast.networks.normalization import NORMALIZATIONS
+from seqcast.panel import Panel
+from seqcast.transforms import TRANSFORMS
+
+__all__ = ["WindowForecaster"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+N_TAILS = 3  # horizons, at least, by which choices are ranked
+
+
+@parameters
+class WindowForecaster(BaseForecaster):
+    """Base of the forecasters that read a window: one model for all series, chosen and checked on the tail in time."""
+
+    lookback: int | str = option(
+        "auto", any_of(at_least(1), one_of("auto")), "Steps before the origin that a forecast reads."
+    )
+    normalization: str = option(
+        "auto", one_of("auto", *NORMALIZATIONS), "How a window is put in units of its own past."
+    )
+    target_transform: str = option(
+        "auto", one_of("auto", *TRANSFORMS), "Transform of the target, undone in the forecast."
+    )
+    validation_fraction: float = option(
+        0.1, between(0, 0.5), "Share of each series, its end, for choices and early stopping."
+    )
+    refit_tail: bool = option(
+        True, boolean(), "Whether the tail is learned from too, once it has served for validation."
+    )
+    device: str = option("auto", text(), 'Device of torch; "auto" is the first GPU if there is one.')
+
+    def _fit_panel(self, panel: Panel) -> None:
+        device = _device(self.device)
+        split = split_in_time(panel, self.horizon, self.validation_fraction)
+        wanted = self._wanted(panel)
+        past_only = tuple(self.schema_.past_mask.tolist())
+        choices, self.choices_ = choose(
+            split_in_time(panel, N_TAILS * self.horizon, self.validation_fraction),
+            past_only,
+            horizon=self.horizon,
+            season_length=self.season_length_,
+            wanted=wanted,
+        )
+        self.members_: list[Member] = self._fit_members(split, choices, past_only, device)
+
+    def _wanted(self, panel: Panel) -> dict[str, Any]:
+        """What is given, or to be chosen ("auto"); it must suit the values."""
+        if self.target_transform == "log" and not np.nanmin(panel.values) >= 0:
+            raise ValueError('target_transform="log" needs values of at least 0. Use "asinh" or "auto".')
+        return {name: getattr(self, name) for name in Choice.__dataclass_fields__}
+
+    def _fit_members(
+        self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
+    ) -> list[Member]:
+        """Fit one model for each choice, or for the best of them."""
+        raise NotImplementedError
+
+    def _html_repr(self) -> str:
+        """Scikit-learn's picture of the estimator, and what was chosen in fit."""
+        picture = estimator_html_repr(self)
+        if not hasattr(self, "members_"):
+            return picture
+        tables = {"members": [m.report() for m in self.members_], "choices": self.choices_}
+        shown = (f"<details><summary>{k}</summary>{_html_table(v)}</details>" for k, v in tables.items() if v)
+        return picture + "".join(shown)
+
+    @property
+    def target_transform_(self) -> str:
+        """Transform of the first member."""
+        return self.members_[0].choice.target_transform
+
+    @property
+    def normalization_(self) -> str:
+        """Normalisation of the first member."""
+        return self.members_[0].choice.normalization
+
+    @property
+    def lookback_(self) -> int:
+        """Lookback of the first member."""
+        return self.members_[0].choice.lookback
+
+    @property
+    def penalty_(self) -> float:
+        """Penalty of the first member's ridge, in units of the mean diagonal of the Gram matrix; inf is no ridge."""
+        return self.members_[0].penalty
+
+    def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:
+        """What decides the shape of a network."""
+        return {
+            "lookback": choice.lookback,
+            "horizon": int(self.horizon),
+            "past_only": past_only,
+            "normalization": choice.normalization,
+        }
+
+    def _build(self, architecture: dict[str, Any]) -> ForecastNetwork:
+        """A new network."""
+        return ForecastNetwork(**architecture)
+
+    def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
+        return _mean([m.model.forecast(panel, series, positions) for m in self.members_])[:, :horizon]
+
+    def _quantile_panel(
+        self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
+    ) -> Floats:
+        return _mean([m.model.quantiles(panel, series, positions, quantiles) for m in self.members_])[:, :horizon]
+
+    @property
+    def _longest(self) -> int:
+        return self.members_[0].architecture["horizon"]
+
+    @property
+    def _reach(self) -> int:
+        return max(m.architecture["lookback"] for m in self.members_)
+
+    def _get_state(self) -> dict[str, Any]:
+        state = super()._get_state()
+        return {**state, "members_": [m.to_state() for m in self.members_]} if "members_" in state else state
+
+    def _set_state(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "model_" in state:  # a file of seqcast 0.1 with its one network
+            names = {"history_": "history", "penalty_": "penalty", "shrinkage_": "shrinkage"}
+            report = {new: state.pop(old) for old, new in names.items() if old in state}
+            state["members_"] = [{"architecture": state.pop("architecture_"), "model": state.pop("model_"), **report}]
+        super()._set_state(state)
+        if "members_" in state:
+            self.members_ = [Member.from_state(self._build(part["architecture"]), part) for part in state["members_"]]
+
+
+def _html_table(rows: list[dict[str, Any]]) -> str:
+    return pd.DataFrame(rows).to_html(float_format="{:.4g}".format)
+
+
+def _mean(forecasts: list[Floats]) -> Floats:
+    return np.mean(forecasts, axis=0) if len(forecasts) > 1 else forecasts[0]
+
+
+def _device(name: str) -> torch.device:
+    """The device of that name, which must be there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f'device={name!r} is not there ({str(error).splitlines()[0]}). Use "auto" or "cpu".'
+        ) from error

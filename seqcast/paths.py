@@ -1,0 +1,57 @@
+"""Paths: scenarios with the quantiles of the forecast and the ties between steps and series of its past errors."""
+
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from seqcast.panel import Floats, Panel
+from seqcast.rolling import answer, clip, scaled_errors
+
+__all__ = ["LEVELS", "draw_paths"]
+
+LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
+N_ERRORS, N_ORIGINS = 20_000, (50, 1000)  # forecasts whose errors say what hangs together; origins
+
+
+def draw_paths(
+    forecaster: Any, history: Panel, panel: Panel, horizon: int, n_paths: int, random: np.random.RandomState
+) -> Floats:
+    """Scenarios from the end of the history, which `panel` extends: (n_series, horizon, n_paths).
+
+    A Gaussian copula [1]_: the errors of rolling-origin forecasts become normal scores, step by step; a path is a
+    random combination of the scores of all origins, so that steps and series hang together in it as they did in the
+    errors, and each of its values is the quantile of the forecast at its score.
+
+    References
+    ----------
+    .. [1] Pinson, P. et al. (2009). From probabilistic forecasts to statistical scenarios of short-term wind power
+       production. Wind Energy, 12(1), 51-62.
+    """
+    quantiles = answer(forecaster, panel, np.arange(panel.n_series), history.lengths, horizon, LEVELS.tolist())
+    n_origins = int(np.clip(N_ERRORS // forecaster.panel_.n_series, *N_ORIGINS))
+    scores = _normal_scores(scaled_errors(forecaster, horizon, n_origins), random)  # (n_origins, n_series, horizon)
+    if panel.ids != forecaster.panel_.ids:
+        scores = scores[:, random.randint(0, scores.shape[1], panel.n_series)]
+    weights = random.standard_normal((n_paths, len(scores)))
+    z = np.tensordot(weights, scores, 1)  # (n_paths, n_series, horizon)
+    return clip(_at(quantiles, np.moveaxis(z, 0, -1)), forecaster.bounds)
+
+
+def _normal_scores(errors: Floats, random: np.random.RandomState) -> Floats:
+    """Normal scores of the errors of each series and step, of sum of squares 1; unknown errors get a random score."""
+    n_known = (~np.isnan(errors)).sum(0)
+    scores = ndtri((rankdata(errors, axis=0, nan_policy="omit") - 0.5) / np.maximum(n_known, 1))
+    missing = np.isnan(scores)
+    scores[missing] = random.standard_normal(missing.sum())
+    size = np.sqrt((scores**2).sum(0))
+    return np.where(size > 0, scores / np.where(size > 0, size, 1.0), len(scores) ** -0.5)
+
+
+def _at(quantiles: Floats, z: Floats) -> Floats:
+    """Values at normal scores z (..., n_paths): quantiles (..., n_levels) joined by lines, the outer ones go on."""
+    x = ndtri(LEVELS)
+    k = np.clip(np.searchsorted(x, z) - 1, 0, len(x) - 2)
+    low, high = (np.take_along_axis(quantiles, k + j, -1) for j in (0, 1))
+    return low + (z - x[k]) / (x[k + 1] - x[k]) * (high - low)

@@ -1,0 +1,79 @@
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+
+from seqcast import GRUForecaster, RidgeForecaster, SeasonalNaive
+
+RANDOM = np.random.default_rng(1)
+
+
+def autoregression(phi, noise):
+    y = np.zeros_like(noise)
+    for t in range(1, len(noise)):
+        y[t] = phi * y[t - 1] + noise[t]
+    return y
+
+
+def days(values, **names):
+    index = pd.date_range("2020-01-01", periods=len(values), freq="D")
+    return pd.DataFrame(values, index=index, **names) if np.ndim(values) > 1 else pd.Series(values, index=index)
+
+
+def test_sums_and_maxima_of_an_autoregression_have_the_right_spread():
+    horizon, phi = 12, 0.8
+    y = days(autoregression(phi, RANDOM.standard_normal(3000)))
+    paths = RidgeForecaster(horizon=horizon, lookback=8).fit(y).sample(4000, random_state=0).to_numpy()
+    start = np.full((20_000, 1), y.iloc[-1])
+    truth = [start]
+    for _ in range(horizon):
+        truth.append(phi * truth[-1] + RANDOM.standard_normal((20_000, 1)))
+    truth = np.hstack(truth[1:])
+    assert_allclose(paths.sum(0).std(), truth.sum(1).std(), rtol=0.12)
+    assert_allclose(paths.max(0).mean(), truth.max(1).mean(), atol=0.25)
+    assert_allclose(paths.max(0).std(), truth.max(1).std(), rtol=0.15)
+
+
+def test_a_seasonal_random_walk_keeps_its_steps_apart_and_its_seasons_tied():
+    noise = RANDOM.standard_normal((200, 12)).cumsum(0).ravel()
+    model = SeasonalNaive(horizon=24, season_length=12).fit(days(noise))
+    paths = model.sample(4000, random_state=0).to_numpy()
+    assert_allclose(paths.sum(0).std(), np.sqrt(12 * (1 + 4)), rtol=0.12)
+    assert_allclose(np.corrcoef(paths[0], paths[12])[0, 1], 1 / np.sqrt(2), atol=0.1)
+    assert abs(np.corrcoef(paths[0], paths[1])[0, 1]) < 0.12
+
+
+@pytest.mark.parametrize("kind", ["wide", "panel"])
+def test_series_that_move_together_do_so_in_the_paths(kind):
+    noise = RANDOM.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 2000)
+    y = days(autoregression(0.5, noise), columns=["a", "b"])
+    model = RidgeForecaster(horizon=4, lookback=8).fit(y if kind == "wide" else y.T.stack())
+    paths = model.sample(4000, random_state=0)
+    a, b = (_one(paths, name, kind) for name in "ab")
+    assert_allclose(np.corrcoef(a.sum(0), b.sum(0))[0, 1], 0.7, atol=0.08)
+
+
+def _one(paths, name, kind):
+    return (paths[name] if kind == "wide" else paths.loc[name]).to_numpy()
+
+
+def test_paths_have_the_quantiles_of_the_forecast():
+    y = days(autoregression(0.5, RANDOM.standard_normal(400)))
+    for model in (SeasonalNaive(horizon=3), GRUForecaster(horizon=3, lookback=8, max_steps=20, loss="quantile")):
+        model.fit(y)
+        levels = [0.1, 0.5, 0.9]
+        found = model.sample(8000, random_state=0).quantile(levels, axis=1).T
+        assert_allclose(found, model.forecast(quantiles=levels), atol=0.12)
+
+
+def test_paths_differ_from_each_other_and_repeat_with_the_seed():
+    model = RidgeForecaster(horizon=3, lookback=8).fit(days(RANDOM.standard_normal(100)))
+    paths = model.sample(500, random_state=3)
+    assert paths.T.drop_duplicates().shape[0] == 500
+    assert paths.equals(model.sample(500, random_state=3))
+
+
+def test_missing_readings_leave_no_hole_in_the_paths():
+    y = days(RANDOM.standard_normal(200))
+    y[RANDOM.random(200) < 0.3] = np.nan
+    assert np.isfinite(RidgeForecaster(horizon=3, lookback=8).fit(y).sample(50).to_numpy()).all()
