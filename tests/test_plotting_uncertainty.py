@@ -149,9 +149,7 @@ def test_calibration_band_of_independent_values_is_the_binomials():
     (band,) = plot_calibration(made, models=["right"], confidence=0.9).collections
     points = band.get_paths()[0].vertices
     highest = points[np.isclose(points[:, 0], 0.5), 1].max()
-    assert highest == pytest.approx(
-        0.5 + 1.645 * 0.5 / np.sqrt(399), rel=0.03
-    )  # the size is an estimate
+    assert highest == pytest.approx(0.5 + 1.645 * 0.5 / np.sqrt(399), rel=0.03)  # the size is an estimate
 
 
 def test_without_two_origins_apart_there_is_no_band():

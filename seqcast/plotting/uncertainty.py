@@ -147,7 +147,8 @@ def plot_paths(
     name = f"{100 * interval:.4g} % of the paths"
     ax.fill_between(times, low, high, color=_tint(COLORS[0], 0.22), lw=0, label=name)
     lines = ax.plot(times, shown.iloc[:, :n_paths], color=COLORS[5], lw=0.9, label="_", **dots(shown))
-    lines[0].set_label(f"{len(lines)} of {shown.shape[1]} paths")
+    for drawn in lines[:1]:
+        drawn.set_label(f"{len(lines)} of {shown.shape[1]} paths")
     ax.plot(times, middle, color=COLORS[0], lw=1.8, label="median", **dots(shown))
     draw_actual(ax, actual, label, shown.index)
     finish_time_axes(ax, past.index, label if label is not None else past.name)
@@ -196,6 +197,9 @@ def plot_calibration(
     overlap, count as one block of dependent values, from which n, the number of independent values that would be as
     uncertain, follows as in `seqcast.metrics.coverage_interval`, pooled over the levels. Each model has a band of its
     own, with edges in its colour. Without two blocks there is no band.
+
+    A value equal to a quantile counts as below it, so right quantiles of counts lie above the diagonal: see `plot_pit`,
+    which draws such values at random.
 
     References
     ----------
