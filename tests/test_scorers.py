@@ -14,7 +14,7 @@ from seqcast.base import BaseForecaster
 from seqcast.evaluation import RollingOriginSplit, scorer
 
 POINT = ["mae", "mse", "rmse", "mape", "smape", "mase", "rmsse"]
-QUANTILE = ["pinball", "scaled_quantile_loss", "weighted_quantile_loss"]
+QUANTILE = ["pinball", "crps_quantiles", "scaled_quantile_loss", "weighted_quantile_loss"]
 
 
 class Level(BaseForecaster):

@@ -17,7 +17,7 @@ __all__ = ["scorer"]
 Floats = NDArray[np.float64]
 
 _POINT = ("mae", "mse", "rmse", "mape", "smape", "mase", "rmsse")
-_QUANTILE = ("pinball", "scaled_quantile_loss", "weighted_quantile_loss")
+_QUANTILE = ("pinball", "crps_quantiles", "scaled_quantile_loss", "weighted_quantile_loss")
 _SCALED = ("mase", "rmsse", "scaled_quantile_loss")
 
 
@@ -34,9 +34,9 @@ def scorer(
     ----------
     metric : str
         A name in `seqcast.metrics`: "mae", "mse", "rmse", "mape", "smape", "mase", "rmsse", "pinball",
-        "scaled_quantile_loss" or "weighted_quantile_loss".
+        "crps_quantiles", "scaled_quantile_loss" or "weighted_quantile_loss".
     quantiles : tuple of float, default=(0.1, 0.5, 0.9)
-        Levels asked of the forecaster by the last three.
+        Levels asked of the forecaster by the last four; increasing for the CRPS.
     season_length : int or "auto", default="auto"
         Season of the scaled metrics; "auto" takes it from the frequency, never from a parameter of the forecaster, so
         that candidates of a search are measured in one unit.

@@ -1,9 +1,22 @@
 """What the measures share: masked means, ratios, shapes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Axis", "Floats", "mean_known", "pair", "plain", "ratio", "scaled"]
+__all__ = [
+    "Axis",
+    "Floats",
+    "increasing",
+    "mean_known",
+    "pair",
+    "plain",
+    "ratio",
+    "scaled",
+    "with_quantiles",
+    "with_samples",
+]
 
 Axis = int | tuple[int, ...] | None
 Floats = float | npt.NDArray[np.float64]
@@ -15,6 +28,44 @@ def pair(actual: npt.ArrayLike, forecast: npt.ArrayLike) -> tuple[npt.NDArray[np
     if actual.shape != forecast.shape:
         raise ValueError(f"actual and forecast must have one shape, got {actual.shape} and {forecast.shape}.")
     return actual, forecast
+
+
+def with_quantiles(
+    actual: npt.ArrayLike, forecast: npt.ArrayLike, quantiles: Sequence[float]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """All as float64, of shapes (...), (..., n_quantiles) and (n_quantiles,)."""
+    actual, levels = np.asarray(actual, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
+    forecast = np.asarray(forecast, dtype=np.float64)
+    if forecast.shape != (*actual.shape, *levels.shape):
+        raise ValueError(
+            f"Quantile forecasts of shape {forecast.shape} do not fit actual of shape {actual.shape} "
+            f"and {levels.size} quantiles: give one value a quantile along the last axis."
+        )
+    return actual, forecast, levels
+
+
+def increasing(levels: npt.NDArray[np.float64], at_least: int = 1) -> npt.NDArray[np.float64]:
+    """The levels, if they increase between 0 and 1."""
+    if len(levels) < at_least or not (np.diff(levels, prepend=0.0, append=1.0) > 0).all():
+        raise ValueError(
+            f"quantiles must be at least {at_least} level(s) that increase between 0 and 1, got {levels.tolist()}."
+        )
+    return levels
+
+
+def with_samples(
+    actual: npt.ArrayLike, samples: npt.ArrayLike, *, at_least: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Both as float64, of shapes (...) and (..., n_samples)."""
+    actual, samples = np.asarray(actual, dtype=np.float64), np.asarray(samples, dtype=np.float64)
+    if samples.shape[:-1] != actual.shape or samples.ndim != actual.ndim + 1:
+        raise ValueError(
+            f"samples of shape {samples.shape} do not fit actual of shape {actual.shape}: give one value a sample "
+            "along the last axis."
+        )
+    if samples.shape[-1] < at_least:
+        raise ValueError(f"At least {at_least} sample(s) are needed, got {samples.shape[-1]}.")
+    return actual, samples
 
 
 def mean_known(loss: npt.NDArray[np.float64], actual: npt.NDArray[np.float64], axis: Axis) -> Floats:

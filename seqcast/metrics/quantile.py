@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from seqcast.metrics._arrays import Axis, Floats, mean_known, pair, scaled
+from seqcast.metrics._arrays import Axis, Floats, increasing, mean_known, pair, scaled, with_quantiles
 
 __all__ = [
     "coverage",
+    "crps_quantiles",
     "interval_score",
     "pinball",
     "scaled_quantile_loss",
@@ -44,15 +45,54 @@ def pinball(actual: npt.ArrayLike, forecast: npt.ArrayLike, *, quantiles: Sequen
     >>> pinball([10.0, 10.0], [[8.0], [12.0]], quantiles=[0.9])
     1.0
     """
-    actual, levels = np.asarray(actual, dtype=np.float64), np.asarray(quantiles, dtype=np.float64)
-    forecast = np.asarray(forecast, dtype=np.float64)
-    if forecast.shape != (*actual.shape, *levels.shape):
-        raise ValueError(
-            f"Quantile forecasts of shape {forecast.shape} do not fit actual of shape {actual.shape} "
-            f"and {levels.size} quantiles: give one value a quantile along the last axis."
-        )
+    actual, forecast, levels = with_quantiles(actual, forecast, quantiles)
     error = actual[..., None] - forecast  # (..., n_quantiles)
     return mean_known(np.maximum(levels * error, (levels - 1) * error).mean(axis=-1), actual, axis)
+
+
+def crps_quantiles(
+    actual: npt.ArrayLike, forecast: npt.ArrayLike, *, quantiles: Sequence[float], axis: Axis = None
+) -> Floats:
+    """Continuous ranked probability score (CRPS) [1]_, approximated from quantiles.
+
+    Parameters
+    ----------
+    actual, forecast, quantiles, axis
+        As in `pinball`; the levels must increase.
+
+    Returns
+    -------
+    float or ndarray
+        In the unit of the target.
+
+    Raises
+    ------
+    ValueError
+        If the levels do not increase between 0 and 1.
+
+    Notes
+    -----
+    The CRPS is ``2 ∫ pinball(q) dq`` over the levels from 0 to 1. The integral is taken by the trapezoidal rule on the
+    levels given and on 0 and 1, where the pinball loss of a distribution with a mean is 0: the weight of a level is
+    half the distance between its neighbours. n levels ``k / (n + 1)`` thus give ``2 n / (n + 1)`` times `pinball`. Any
+    levels give a score that the true quantiles win; as a CRPS it is too small in the mean, for a normal forecast that
+    is right by 1.5 % with nine deciles and by .02 % with 99 levels.
+
+    References
+    ----------
+    .. [1] Gneiting, Ranjan (2011), "Comparing Density Forecasts Using Threshold- and Quantile-Weighted Scoring Rules",
+       J. of Business and Economic Statistics 29(3).
+
+    Examples
+    --------
+    >>> crps_quantiles([10.0], [[8.0, 10.0, 12.0]], quantiles=[0.25, 0.5, 0.75])
+    0.5
+    """
+    actual, forecast, levels = with_quantiles(actual, forecast, quantiles)
+    gaps = np.diff(increasing(levels), prepend=0.0, append=1.0)
+    error = actual[..., None] - forecast  # (..., n_quantiles)
+    loss = np.maximum(levels * error, (levels - 1) * error)
+    return mean_known(loss @ (gaps[1:] + gaps[:-1]), actual, axis)
 
 
 def scaled_quantile_loss(

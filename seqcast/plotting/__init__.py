@@ -2,5 +2,15 @@
 
 from seqcast.plotting.forecasts import plot_backtest, plot_forecast
 from seqcast.plotting.models import plot_leaderboard, plot_training
+from seqcast.plotting.uncertainty import plot_calibration, plot_fan, plot_paths, plot_pit
 
-__all__ = ["plot_backtest", "plot_forecast", "plot_leaderboard", "plot_training"]
+__all__ = [
+    "plot_backtest",
+    "plot_calibration",
+    "plot_fan",
+    "plot_forecast",
+    "plot_leaderboard",
+    "plot_paths",
+    "plot_pit",
+    "plot_training",
+]

@@ -17,11 +17,11 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C
 TRUTH, SOFT, FAINT = "#333333", "#9A9A9A", "#C8C8C8"
 
 
-def new_axes(height: float = 3.6) -> Axes:
+def new_axes(height: float = 3.6, width: float = 8.0) -> Axes:
     """Axes in a figure of their own."""
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=(8.0, height), layout="constrained")[1]
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
 def finish(ax: Axes) -> None:

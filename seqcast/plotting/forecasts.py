@@ -10,6 +10,7 @@ import pandas as pd
 
 from seqcast.evaluation.result import BacktestResult
 from seqcast.plotting._axes import COLORS, SOFT, TRUTH, dots, finish_time_axes, new_axes, plain_times
+from seqcast.plotting._series import draw_actual, draw_history, first_label, one_series, pairs_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,18 +57,13 @@ def plot_forecast(
     ['history', 'forecast']
     """
     ax = ax if ax is not None else new_axes()
-    label = series if series is not None else _first_label(forecast)
-    forecast = _one_series(forecast, label)
-    past = _as_line(_one_series(history, label))
-    past = past.iloc[-(n_history or max(4 * len(forecast), 20)) :]
-    ax.plot(plain_times(past.index), past, color=TRUTH, lw=1.3, label="history", **dots(past))
+    label = series if series is not None else first_label(forecast)
+    forecast = one_series(forecast, label)
+    past = draw_history(ax, history, label, n_history or max(4 * len(forecast), 20))
     _draw_bands(ax, forecast, COLORS[0])
     line = _central(forecast)
     ax.plot(plain_times(line.index), line, color=COLORS[0], lw=1.8, label="forecast", **dots(line))
-    if actual is not None:
-        truth = _as_line(_one_series(actual, label)).reindex(forecast.index)
-        ax.plot(plain_times(truth.index), truth, color=TRUTH, lw=1.3, ls=(0, (2, 1.2)), label="actual", **dots(truth))
-    ax.axvline(plain_times(past.index)[-1], color=SOFT, lw=0.8, zorder=0)
+    draw_actual(ax, actual, label, forecast.index)
     finish_time_axes(ax, past.index, label)
     return ax
 
@@ -145,7 +141,7 @@ def _draw_blocks(ax: Axes, rows: pd.DataFrame, name: str, color: str, dashes: st
 
 def _draw_bands(ax: Axes, forecast: Any, color: str, *, named: bool = True) -> None:
     """Shade each pair of quantiles that lie on both sides of the middle, outer ones first."""
-    pairs = _pairs(forecast)
+    pairs = pairs_of(forecast)
     for k, (low, high, name) in enumerate(pairs):
         ax.fill_between(
             plain_times(forecast.index),
@@ -158,16 +154,6 @@ def _draw_bands(ax: Axes, forecast: Any, color: str, *, named: bool = True) -> N
         )
 
 
-def _pairs(forecast: Any) -> list[tuple[Hashable, Hashable, str]]:
-    if not isinstance(forecast, pd.DataFrame):
-        return []
-    if {"lower", "upper"} <= set(forecast.columns):
-        return [("lower", "upper", "interval")]
-    levels = sorted(forecast.columns)
-    pairs = [(levels[k], levels[-1 - k]) for k in range(len(levels) // 2)]
-    return [(low, high, f"{100 * (high - low):.4g} % interval") for low, high in pairs]
-
-
 def _central(forecast: Any) -> pd.Series:
     """The line to draw: the points, the column forecast, or the quantile nearest to the median."""
     if not isinstance(forecast, pd.DataFrame):
@@ -175,37 +161,6 @@ def _central(forecast: Any) -> pd.Series:
     if "forecast" in forecast:
         return forecast["forecast"]
     return forecast[min(forecast.columns, key=lambda level: abs(level - 0.5))]
-
-
-def _first_label(forecast: Any) -> Hashable | None:
-    """Label of the first series of a forecast, None if it is the only one."""
-    if isinstance(forecast.index, pd.MultiIndex):
-        return forecast.index.get_level_values(0)[0]
-    if isinstance(forecast, pd.DataFrame) and not _is_spread(forecast.columns):
-        return forecast.columns.get_level_values(0)[0]
-    return getattr(forecast, "name", None)
-
-
-def _is_spread(columns: pd.Index) -> bool:
-    """Whether columns are quantiles or an interval, rather than series."""
-    if {"lower", "upper"} <= set(columns):
-        return True
-    return pd.api.types.is_float_dtype(columns.dtype) and columns.min() > 0 and columns.max() < 1
-
-
-def _one_series(data: Any, label: Hashable | None) -> Any:
-    """The Series, quantiles or interval of one series."""
-    is_panel = isinstance(data.index, pd.MultiIndex)
-    if not is_panel and (not isinstance(data, pd.DataFrame) or _is_spread(data.columns)):
-        return data
-    labels = (data.index if is_panel else data.columns).get_level_values(0)
-    if label not in labels:
-        raise ValueError(f"series={label!r} is not among {labels.unique().tolist()[:5]}.")
-    return data.xs(label, level=0) if is_panel else data[label]
-
-
-def _as_line(data: Any) -> pd.Series:
-    return data.iloc[:, 0] if isinstance(data, pd.DataFrame) else data
 
 
 def _apart(rows: pd.DataFrame, n_origins: int) -> pd.DataFrame:
