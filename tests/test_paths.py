@@ -23,7 +23,7 @@ def days(values, **names):
 def test_sums_and_maxima_of_an_autoregression_have_the_right_spread():
     horizon, phi = 12, 0.8
     y = days(autoregression(phi, RANDOM.standard_normal(3000)))
-    paths = RidgeForecaster(horizon=horizon, lookback=8).fit(y).sample(4000, random_state=0).to_numpy()
+    paths = RidgeForecaster(horizon=horizon).fit(y).sample(4000, random_state=0).to_numpy()
     start = np.full((20_000, 1), y.iloc[-1])
     truth = [start]
     for _ in range(horizon):

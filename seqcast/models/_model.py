@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from seqcast.models._calendar import Calendar
 from seqcast.networks.distributions import Distribution
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
@@ -58,6 +59,7 @@ class WindowModel:
     ids: tuple[Any, ...]
     levels: Floats
     spread: Floats | None = None
+    calendar: Calendar = field(default_factory=Calendar)
     numbers: dict[Any, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +79,7 @@ class WindowModel:
             "ids": self.ids,
             "levels": self.levels,
             "spread": self.spread,
+            "calendar": self.calendar.cycles,
         }
 
     @classmethod
@@ -91,6 +94,7 @@ class WindowModel:
             tuple(state["ids"]),
             state["levels"],
             state["spread"],
+            Calendar(tuple(state.get("calendar", ()))),  # files of 0.1.0 have none
         )
 
     @property
@@ -171,7 +175,7 @@ class WindowModel:
         high = np.zeros(len(first), np.int64)
         np.minimum.at(low, run, positions - lookback)
         np.maximum.at(high, run, positions + horizon)
-        cut = panel.cut(series[first], low, high)
+        cut = self.calendar.extend(panel.cut(series[first], low, high))
         sample_windows = make_windows(
             scaling.apply(cut.values, np.repeat(number[first], high - low)),
             self.features.apply(cut.features),

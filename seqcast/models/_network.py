@@ -27,6 +27,7 @@ from seqcast._parameters import (
     positive,
 )
 from seqcast.frames import SERIES
+from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import fit_linear, fit_width, residual_spread, set_typical_scale, trusted_share
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel
@@ -69,7 +70,7 @@ class NetworkForecaster(WindowForecaster):
         True, boolean(), "Whether the network corrects a ridge regression, rather than forecasting alone."
     )
     loss: str = option(
-        "mae", one_of(*LOSSES), "What training minimises; quantile gives the levels of `quantiles` at once."
+        "quantile", one_of(*LOSSES), "What training minimises; quantile gives the levels of `quantiles` at once."
     )
     quantiles: tuple = option(
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
@@ -130,7 +131,7 @@ class NetworkForecaster(WindowForecaster):
         if not hasattr(self, "members_"):
             return self.fit(X, y)
         self.update(X, y)
-        split = split_in_time(self.panel_, self._longest, 0)
+        split = split_in_time(Calendar(self.calendar_).extend(self.panel_), self._longest, 0)
         for member, seed in zip(self.members_, _seeds(self.random_state, len(self.members_)), strict=True):
             task = make_task(split, member.choice, self._longest, member.model.device, member.model)
             options = self._training_options(member.architecture, len(task.everything.rows))
@@ -166,7 +167,7 @@ class NetworkForecaster(WindowForecaster):
         layout, history_ = self._history(X, history)
         panel, horizon = self._ahead(history_, X, horizon)
         values = self._parameters(panel, np.arange(panel.n_series), history_.lengths, horizon)
-        return self.schema_.assemble_steps(layout, history_, values, self._family.names, "parameter")
+        return self.schema_.assemble_steps(layout, history_, values, self._family().names, "parameter")
 
     def log_likelihood(self, X: Any, y: Any = SERIES) -> float:
         """Return the mean log-likelihood of what came after the history, each series from its end at once.
@@ -197,7 +198,6 @@ class NetworkForecaster(WindowForecaster):
         parameters = self._parameters(panel, *at, horizon)
         return float(np.nanmean(self.members_[0].model.log_density(panel, at[0], parameters, actual)))
 
-    @property
     def _family(self) -> Distribution:
         family = self.members_[0].model.distribution
         if family is None:
@@ -205,7 +205,7 @@ class NetworkForecaster(WindowForecaster):
         return family
 
     def _parameters(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
-        self._family  # noqa: B018 - raises if there is none
+        self._family()
         if not 1 <= horizon <= self._longest:
             raise ValueError(f"horizon={horizon} lies outside 1 to {self._longest}, the fitted one. Fit with a longer.")
         found = [m.model.parameters(panel, series, positions)[:, :horizon] for m in self.members_]
@@ -255,9 +255,9 @@ class NetworkForecaster(WindowForecaster):
         if former is not None:
             _copy_weights(former.model.network, network)
         levels = np.array(architecture["levels"])
-        model = WindowModel(
-            network, task.scaling, task.features, self.panel_.ids, levels if levels.size else LEVELS, None
-        )
+        levels = levels if levels.size else LEVELS
+        calendar = Calendar(self.calendar_)
+        model = WindowModel(network, task.scaling, task.features, self.panel_.ids, levels, calendar=calendar)
         member = Member(architecture, model)
         spread = self._train(member, task, torch.Generator().manual_seed(seed))
         if isinstance(network.head, Head):
@@ -294,6 +294,7 @@ class NetworkForecaster(WindowForecaster):
             past_only=past_only,
             normalization=a["normalization"],
             linear_skip=a["linear_skip"],
+            n_calendar=a.get("n_calendar", 0),
             backbone=self._make_backbone(a, embedding.n_past, embedding.n_future),
             embedding=embedding,
             head=_finished_head(head, levels, family),

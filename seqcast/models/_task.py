@@ -1,7 +1,8 @@
 """Task: what a forecaster learns from, split in time; and the automatic choices, ranked by the ridge on the tail."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn,
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
+from seqcast.paths import LEVELS
 from seqcast.training import Sample
 from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed
 from seqcast.windows import tail_lengths
@@ -130,7 +132,13 @@ def make_task(
 
 
 def choose(
-    split: Split, past_only: tuple[bool, ...], *, horizon: int, season_length: int, wanted: dict[str, Any]
+    split: Split,
+    past_only: tuple[bool, ...],
+    *,
+    horizon: int,
+    season_length: int,
+    wanted: dict[str, Any],
+    n_calendar: int = 0,
 ) -> tuple[list[Choice], list[dict[str, Any]]]:
     """Choose what is "auto" by the mean absolute scaled error of the ridge on the validation tail.
 
@@ -154,11 +162,12 @@ def choose(
         return [Choice(transforms[0], normalizations[0], middle)], scores
 
     trials: dict[Choice, Trial] = {}
+    network_of = partial(ForecastNetwork, horizon=horizon, past_only=past_only, n_calendar=n_calendar)
 
     def near(choices: Sequence[Choice]) -> list[Choice]:
         for choice in choices:
             if choice not in trials:
-                trials[choice] = _try_out(split, choice, past_only, horizon, season_length, origins)
+                trials[choice] = _try_out(split, choice, network_of, season_length, origins)
                 scores.append({**asdict(choice), "error": trials[choice].mean})
         return _near_the_best({choice: trials[choice] for choice in choices})
 
@@ -192,7 +201,7 @@ def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
 
 
 def _candidates(
-    split: Split, horizon: int, season_length: int, wanted: dict[str, Any]
+    split: Split, horizon: int, season_length: int, wanted: dict[str, Any], n_calendar: int = 0
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
     log_or_asinh = "log" if log_is_allowed(split.panel.values) else "asinh"
     transforms = ("none", log_or_asinh) if wanted["target_transform"] == "auto" else (wanted["target_transform"],)
@@ -224,8 +233,7 @@ def patch_length_for(lookback: int, season_length: int) -> int:
 def _try_out(
     split: Split,
     choice: Choice,
-    past_only: tuple[bool, ...],
-    horizon: int,
+    network_of: Callable[..., ForecastNetwork],
     season_length: int,
     origins: tuple[Integers, Integers],
 ) -> Trial:
@@ -234,18 +242,18 @@ def _try_out(
     values = np.where(before, panel.values, np.nan)
     scaling = fit_scaling(choice.target_transform, values, panel.indptr)
     features = FeatureScaling.fitted(panel.features[before])
+    network = network_of(lookback=choice.lookback, normalization=choice.normalization)
+    horizon = network.horizon
     layout: dict[str, Any] = {"lookback": choice.lookback, "horizon": horizon}
     learnt = split.origins(choice.lookback, horizon, part="train")
     train = sample_of(panel, split.cuts, scaling, features, *learnt, **layout)
     thin = np.unique(np.linspace(0, len(origins[0]) - 1, MAX_VALIDATION).astype(np.int64))
     series, positions = origins[0][thin], origins[1][thin]
     tail = sample_of(panel, split.ends, scaling, features, series, positions, **layout)
-    network = ForecastNetwork(
-        lookback=choice.lookback, horizon=horizon, past_only=past_only, normalization=choice.normalization
-    )
     set_typical_scale(network, train)
     penalty = fit_linear(network, train, tail, max_windows=MAX_TRAIN)
-    forecast = WindowModel(network, scaling, features, panel.ids, np.array([0.5])).forecast(panel, series, positions)
+    model = WindowModel(network, scaling, features, panel.ids, LEVELS, np.zeros((horizon, len(LEVELS))))
+    forecast = model.forecast(panel, series, positions)  # (n, horizon)
     ahead = positions[:, None] + np.arange(horizon)
     rows = panel.indptr[series, None] + np.minimum(ahead, panel.lengths[series, None] - 1)
     actual = np.where(ahead < split.ends[series, None], panel.values[rows], np.nan)

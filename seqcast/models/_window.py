@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import estimator_html_repr
 
-from seqcast._parameters import any_of, at_least, between, boolean, one_of, option, parameters, text
+from seqcast._parameters import any_of, at_least, between, boolean, is_none, one_of, option, parameters, text
 from seqcast.base import BaseForecaster
+from seqcast.models._calendar import Calendar
 from seqcast.models._member import Member
 from seqcast.models._task import Choice, Split, choose, split_in_time
 from seqcast.networks.forecast import ForecastNetwork
@@ -44,19 +45,26 @@ class WindowForecaster(BaseForecaster):
     refit_tail: bool = option(
         True, boolean(), "Whether the tail is learned from too, once it has served for validation."
     )
+    calendar: str | None = option(
+        "auto", any_of(is_none(), one_of("auto")), 'Calendar columns beside those of X; "auto" goes by the frequency.'
+    )
     device: str = option("auto", text(), 'Device of torch; "auto" is the first GPU if there is one.')
 
     def _fit_panel(self, panel: Panel) -> None:
         device = _device(self.device)
+        calendar = Calendar.fitted(panel) if self.calendar == "auto" else Calendar()
+        self.calendar_: tuple[str, ...] = calendar.cycles
+        panel = calendar.extend(panel)
         split = split_in_time(panel, self.horizon, self.validation_fraction)
         wanted = self._wanted(panel)
-        past_only = tuple(self.schema_.past_mask.tolist())
+        past_only = (*self.schema_.past_mask.tolist(), *[False] * len(calendar))
         choices, self.choices_ = choose(
             split_in_time(panel, N_TAILS * self.horizon, self.validation_fraction),
             past_only,
             horizon=self.horizon,
             season_length=self.season_length_,
             wanted=wanted,
+            n_calendar=len(calendar),
         )
         self.members_: list[Member] = self._fit_members(split, choices, past_only, device)
 
@@ -108,6 +116,7 @@ class WindowForecaster(BaseForecaster):
             "horizon": int(self.horizon),
             "past_only": past_only,
             "normalization": choice.normalization,
+            "n_calendar": len(Calendar(self.calendar_)),
         }
 
     def _build(self, architecture: dict[str, Any]) -> ForecastNetwork:
@@ -142,6 +151,7 @@ class WindowForecaster(BaseForecaster):
             state["members_"] = [{"architecture": state.pop("architecture_"), "model": state.pop("model_"), **report}]
         super()._set_state(state)
         if "members_" in state:
+            self.calendar_ = state.get("calendar_", ())  # files of 0.1.0 have none
             self.members_ = [Member.from_state(self._build(part["architecture"]), part) for part in state["members_"]]
 
 

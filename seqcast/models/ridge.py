@@ -3,6 +3,7 @@
 import torch
 
 from seqcast._parameters import parameters
+from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import fit_linear, residual_spread, set_typical_scale
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel
@@ -48,5 +49,7 @@ class RidgeForecaster(WindowForecaster):
         spread = residual_spread(network, task.train, task.validation)
         if self.refit_tail and task.validation:
             fit_linear(network, task.everything, None, penalty=penalty)
-        model = WindowModel(network, task.scaling, task.features, self.panel_.ids, LEVELS, spread)
+        model = WindowModel(
+            network, task.scaling, task.features, self.panel_.ids, LEVELS, spread, Calendar(self.calendar_)
+        )
         return [Member(architecture, model, penalty)]

@@ -36,6 +36,8 @@ class ForecastNetwork(nn.Module):
         How a window is put in units of its own past.
     linear_skip : bool
         Whether the network corrects a linear forecast, or the center of the window.
+    n_calendar : int
+        How many of the covariates, the last, are calendar columns.
     backbone : Module, optional
         ``forward(past, future)`` of tokens (n, n_past, width) and (n, n_future, width) gives (n, n_future, width).
         Without one the network is the linear forecast.
@@ -59,6 +61,7 @@ class ForecastNetwork(nn.Module):
         past_only: tuple[bool, ...] = (),
         normalization: str = "mean",
         linear_skip: bool = True,
+        n_calendar: int = 0,
         backbone: nn.Module | None = None,
         embedding: PatchEmbedding | None = None,
         head: Head | QuantileHead | DistributionHead | None = None,
@@ -73,7 +76,7 @@ class ForecastNetwork(nn.Module):
         self.register_buffer("typical_scale", torch.ones(()))
         self.register_buffer("shrinkage", torch.ones(()))
         self.register_buffer("width", torch.ones(()))
-        self.linear = LinearSkip(lookback, horizon, len(past_only))
+        self.linear = LinearSkip(lookback, horizon, len(past_only) - n_calendar, n_calendar)
         self.linear_skip = linear_skip
         self.embedding, self.backbone, self.head = embedding, backbone, head
 

@@ -15,20 +15,27 @@ Batches = Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 
 
 class LinearSkip(nn.Module):
-    """Linear forecast of every step from the normalised window, and covariates of past and future steps."""
+    """Linear forecast of every step from the normalised window, and covariates of past and future steps.
+
+    Of calendar columns, the last of the covariates, it reads the origin only: they say the same at every step.
+    """
 
     weight: torch.Tensor  # (n_columns, horizon)
 
-    def __init__(self, lookback: int, horizon: int, n_features: int):
+    def __init__(self, lookback: int, horizon: int, n_features: int, n_calendar: int = 0):
         super().__init__()
+        self.lookback, self.n_calendar = lookback, n_calendar
         self.steps = -(-(lookback + horizon) * n_features // MAX_COLUMNS) or 1  # steps averaged into one column
         n_blocks = -(-(lookback + horizon) // self.steps)
-        n_columns = lookback + 1 + n_blocks * n_features
+        n_columns = lookback + 1 + n_calendar + n_blocks * n_features
         self.register_buffer("weight", torch.zeros(n_columns, horizon))
 
     def design(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """The regressors: window (n, lookback), a constant, covariates (n, lookback + horizon, n_features)."""
         columns = [z, z.new_ones(len(z), 1)]
+        if self.n_calendar:
+            features, calendar = features.tensor_split((features.shape[2] - self.n_calendar,), 2)
+            columns.append(calendar[:, self.lookback])  # (n, n_calendar)
         if features.shape[2]:
             missing = -features.shape[1] % self.steps
             blocks = F.pad(features, (0, 0, missing, 0)).unflatten(1, (-1, self.steps)).mean(2)
