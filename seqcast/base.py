@@ -200,6 +200,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         n_paths: int = 100,
         horizon: int | None = None,
         *,
+        strategy: str = "direct",
         X: Any = None,
         history: Any = None,
         random_state: Any = None,
@@ -210,6 +211,9 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         ----------
         n_paths : int, default=100
             Number of scenarios.
+        strategy : {"direct", "recursive"}, default="direct"
+            Whether the whole horizon is drawn at once or, for as long as asked, one fitted horizon after the other,
+            each forecast from the path so far (with ``horizon=1`` step by step); every further one costs the same.
         horizon, X, history
             As in ``forecast``.
         random_state : int, RandomState or None
@@ -228,9 +232,11 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_count("n_paths", n_paths)
+        if strategy not in ("direct", "recursive"):
+            raise ValueError(f'strategy must be "direct" or "recursive", got {strategy!r}.')
         layout, history_ = self._history(X, history)
         panel, horizon = self._ahead(history_, X, horizon)
-        paths = draw_paths(self, history_, panel, horizon, n_paths, check_random_state(random_state))
+        paths = draw_paths(self, history_, panel, horizon, n_paths, strategy, check_random_state(random_state))
         return self.schema_.assemble_steps(layout, history_, paths, range(n_paths), "path")
 
     def update(self, X: Any, y: Any = SERIES, *, overwrite: bool = False) -> Self:

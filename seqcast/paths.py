@@ -3,11 +3,12 @@
 from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from seqcast.panel import Floats, Panel
-from seqcast.rolling import answer, clip, scaled_errors
+from seqcast.rolling import answer, clip, open_ended, scaled_errors
 
 __all__ = ["LEVELS", "draw_paths"]
 
@@ -16,30 +17,58 @@ N_ERRORS, N_ORIGINS = 20_000, (50, 1000)  # forecasts whose errors say what hang
 
 
 def draw_paths(
-    forecaster: Any, history: Panel, panel: Panel, horizon: int, n_paths: int, random: np.random.RandomState
+    forecaster: Any, history: Panel, panel: Panel, horizon: int, n_paths: int, strategy: str, random: RandomState
 ) -> Floats:
     """Scenarios from the end of the history, which `panel` extends: (n_series, horizon, n_paths).
 
     A Gaussian copula [1]_: the errors of rolling-origin forecasts become normal scores, step by step; a path is a
     random combination of the scores of all origins, so that steps and series hang together in it as they did in the
-    errors, and each of its values is the quantile of the forecast at its score.
+    errors, and each of its values is the quantile of the forecast at its score. "direct" draws the whole horizon;
+    "recursive" one fitted horizon after the other, each forecast from the path so far.
 
     References
     ----------
     .. [1] Pinson, P. et al. (2009). From probabilistic forecasts to statistical scenarios of short-term wind power
        production. Wind Energy, 12(1), 51-62.
     """
-    quantiles = answer(forecaster, panel, np.arange(panel.n_series), history.lengths, horizon, LEVELS.tolist())
-    n_origins = int(np.clip(N_ERRORS // forecaster.panel_.n_series, *N_ORIGINS))
-    scores = _normal_scores(scaled_errors(forecaster, horizon, n_origins), random)  # (n_origins, n_series, horizon)
-    if panel.ids != forecaster.panel_.ids:
-        scores = scores[:, random.randint(0, scores.shape[1], panel.n_series)]
-    weights = random.standard_normal((n_paths, len(scores)))
-    z = np.tensordot(weights, scores, 1)  # (n_paths, n_series, horizon)
+    series = np.arange(panel.n_series)
+    if strategy == "recursive":
+        return clip(_write_on(forecaster, history, panel, horizon, n_paths, random), forecaster.bounds)
+    quantiles = answer(forecaster, panel, series, history.lengths, horizon, LEVELS.tolist())
+    z = _draw_scores(_past_scores(forecaster, panel, horizon, random), n_paths, random)
     return clip(_at(quantiles, np.moveaxis(z, 0, -1)), forecaster.bounds)
 
 
-def _normal_scores(errors: Floats, random: np.random.RandomState) -> Floats:
+def _write_on(forecaster: Any, history: Panel, panel: Panel, horizon: int, n_paths: int, random: RandomState) -> Floats:
+    length = forecaster._longest or forecaster.horizon
+    n_blocks = -(-horizon // length)
+    series = np.tile(np.arange(panel.n_series), n_paths)  # path by path
+    work, origins, ahead = open_ended(forecaster, panel, series, history.lengths[series], n_blocks * length)
+    scores = _past_scores(forecaster, panel, length, random)
+    for k in range(n_blocks):
+        at = origins + k * length
+        quantiles = forecaster._quantile_panel(work, np.arange(len(series)), at, length, LEVELS.tolist())
+        z = _draw_scores(scores, n_paths, random).reshape(len(series), length, 1)
+        work.values[ahead[:, k * length : (k + 1) * length]] = _at(quantiles, z)[..., 0]
+    paths = work.values[ahead[:, :horizon]].reshape(n_paths, panel.n_series, horizon)
+    return np.moveaxis(paths, 0, -1)
+
+
+def _past_scores(forecaster: Any, panel: Panel, horizon: int, random: RandomState) -> Floats:
+    """Normal scores of past errors for the series of the panel, (n_origins, n_series, horizon)."""
+    n_origins = int(np.clip(N_ERRORS // forecaster.panel_.n_series, *N_ORIGINS))
+    scores = _normal_scores(scaled_errors(forecaster, horizon, n_origins), random)
+    if panel.ids != forecaster.panel_.ids:
+        return scores[:, random.randint(0, scores.shape[1], panel.n_series)]
+    return scores
+
+
+def _draw_scores(scores: Floats, n_paths: int, random: RandomState) -> Floats:
+    """Normal scores of new paths, (n_paths, n_series, horizon)."""
+    return np.tensordot(random.standard_normal((n_paths, len(scores))), scores, 1)
+
+
+def _normal_scores(errors: Floats, random: RandomState) -> Floats:
     """Normal scores of the errors of each series and step, of sum of squares 1; unknown errors get a random score."""
     n_known = (~np.isnan(errors)).sum(0)
     scores = ndtri((rankdata(errors, axis=0, nan_policy="omit") - 0.5) / np.maximum(n_known, 1))

@@ -17,6 +17,7 @@ __all__ = [
     "forecast_origins",
     "forecast_rows",
     "latest_origins",
+    "open_ended",
     "scaled_errors",
     "scales",
 ]
@@ -163,14 +164,9 @@ def _ask(
 def _in_blocks(
     forecaster: Any, panel: Panel, series: Integers, positions: Integers, n_blocks: int, quantiles: list[float] | None
 ) -> Floats:
-    longest, reach = forecaster._longest, forecaster._reach
-    starts = np.zeros_like(positions) if reach is None else np.maximum(positions - reach, 0)
-    work = panel.cut(series, starts, positions + n_blocks * longest)
-    here, origins = np.arange(len(series)), positions - starts
-    ahead = (work.indptr[:-1] + origins)[:, None] + np.arange(n_blocks * longest)
-    work.values[ahead] = np.nan
-    work.features[np.ix_(ahead.ravel(), forecaster.schema_.past_mask)] = np.nan
-    blocks = []
+    longest = forecaster._longest
+    work, origins, ahead = open_ended(forecaster, panel, series, positions, n_blocks * longest)
+    here, blocks = np.arange(len(series)), []
     for k in range(n_blocks):
         point = _ask(forecaster, work, here, origins + k * longest, longest, None)
         blocks.append(
@@ -178,6 +174,23 @@ def _in_blocks(
         )
         work.values[ahead[:, k * longest : (k + 1) * longest]] = point
     return np.concatenate(blocks, axis=1)
+
+
+def open_ended(
+    forecaster: Any, panel: Panel, series: Integers, positions: Integers, n_steps: int
+) -> tuple[Panel, Integers, Integers]:
+    """Return a panel to write forecasts into: a copy of what each origin reads, and `n_steps` masked steps after it.
+
+    Its series k belongs to origin k; with it come the origins' positions and the rows of the steps, (n, n_steps).
+    """
+    reach = forecaster._reach
+    starts = np.zeros_like(positions) if reach is None else np.maximum(positions - reach, 0)
+    work = panel.cut(series, starts, positions + n_steps)
+    origins = positions - starts
+    ahead = (work.indptr[:-1] + origins)[:, None] + np.arange(n_steps)
+    work.values[ahead] = np.nan
+    work.features[np.ix_(ahead.ravel(), forecaster.schema_.past_mask)] = np.nan
+    return work, origins, ahead
 
 
 def _origins_of(history: Panel, codes: Integers, positions: Integers) -> tuple[Integers, NDArray[np.bool_]]:

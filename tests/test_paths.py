@@ -78,3 +78,27 @@ def test_missing_readings_leave_no_hole_in_the_paths():
     y = days(RANDOM.standard_normal(200))
     y[RANDOM.random(200) < 0.3] = np.nan
     assert np.isfinite(RidgeForecaster(horizon=3, lookback=8).fit(y).sample(50).to_numpy()).all()
+
+
+def test_a_network_trained_for_one_step_writes_on_with_the_spread_of_the_process():
+    y = days(autoregression(0.8, RANDOM.standard_normal(3000)))
+    model = RidgeForecaster(horizon=1, target_transform="none", calendar=None).fit(y)
+    paths = model.sample(3000, 60, strategy="recursive", random_state=0).to_numpy()
+    sizes = np.sqrt((1 - 0.64 ** np.arange(1, 61)) / (1 - 0.64))
+    assert_allclose(paths.std(1)[[0, 4, 59]], sizes[[0, 4, 59]], rtol=0.18)
+    assert_allclose(np.corrcoef(paths[50], paths[52])[0, 1], 0.64, atol=0.08)
+
+
+@pytest.mark.parametrize("kind", ["wide", "panel"])
+def test_recursive_paths_have_the_form_of_direct_ones(kind):
+    y = days(RANDOM.standard_normal((100, 2)).cumsum(0), columns=["a", "b"])
+    model = RidgeForecaster(horizon=3, lookback=8).fit(y if kind == "wide" else y.T.stack())
+    direct, recursive = (model.sample(5, 3, strategy=s, random_state=0) for s in ("direct", "recursive"))
+    assert recursive.index.equals(direct.index)
+    assert recursive.columns.equals(direct.columns)
+    assert np.isfinite(recursive.to_numpy()).all()
+
+
+def test_an_unknown_strategy_raises():
+    with pytest.raises(ValueError, match="strategy must be"):
+        SeasonalNaive().fit(days(np.arange(9.0))).sample(strategy="guess")

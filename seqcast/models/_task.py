@@ -31,6 +31,7 @@ MAX_LOOKBACK = 512
 SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
+TOLERABLE = 0.03  # of the error, in a member among others
 MAX_TAIL = 4096  # validation windows of the chosen network
 
 
@@ -180,23 +181,24 @@ def choose(
 
 
 def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
-    """The first choice within a standard error or 1 % of the best; then those within 1 %, lowest error first.
+    """The first choice within a standard error or 1 % of the best; then others that are hardly worse, best first.
 
-    The last value, if one of the first sort comes to that, stands alone.
+    These are within two standard errors or 2 % of the best, and within 3 %. The last value, if a choice of the first
+    sort comes to that, stands alone.
     """
     lowest = min(trials.values(), key=lambda trial: trial.mean)
 
-    def is_as_good(trial: Trial) -> bool:
+    def is_near(trial: Trial, n: int) -> bool:
         known = ~np.isnan(trial.errors)
         excess = np.where(known, trial.errors - lowest.errors, 0.0)
         mean, variance = mean_and_variance(excess, known, lowest.series, lowest.times)
-        return mean <= max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
+        return mean <= n * max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
 
-    best = [choice for choice, trial in trials.items() if is_as_good(trial)]
+    best = [choice for choice, trial in trials.items() if is_near(trial, 1)]
     naive = [choice for choice in best if choice.normalization == "last" and trials[choice].penalty == np.inf]
     if naive:
         return naive[:1]
-    near = [c for c, t in trials.items() if c != best[0] and t.mean <= (1 + NEGLIGIBLE) * lowest.mean]
+    near = [c for c, t in trials.items() if c != best[0] and is_near(t, 2) and t.mean <= (1 + TOLERABLE) * lowest.mean]
     return [best[0], *sorted(near, key=lambda choice: trials[choice].mean)]
 
 

@@ -46,7 +46,7 @@ class WindowForecaster(BaseForecaster):
         True, boolean(), "Whether the tail is learned from too, once it has served for validation."
     )
     calendar: str | None = option(
-        "auto", any_of(is_none(), one_of("auto")), 'Calendar columns beside those of X; "auto" goes by the frequency.'
+        None, any_of(is_none(), one_of("auto")), 'Calendar columns beside those of X; "auto" goes by the frequency.'
     )
     device: str = option("auto", text(), 'Device of torch; "auto" is the first GPU if there is one.')
 
