@@ -5,7 +5,10 @@ from numpy.testing import assert_allclose
 
 from seqcast import GRUForecaster, RidgeForecaster, SeasonalNaive
 
-RANDOM = np.random.default_rng(1)
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(1)
 
 
 def autoregression(phi, noise):
@@ -20,14 +23,14 @@ def days(values, **names):
     return pd.DataFrame(values, index=index, **names) if np.ndim(values) > 1 else pd.Series(values, index=index)
 
 
-def test_sums_and_maxima_of_an_autoregression_have_the_right_spread():
+def test_sums_and_maxima_of_an_autoregression_have_the_right_spread(random):
     horizon, phi = 12, 0.8
-    y = days(autoregression(phi, RANDOM.standard_normal(3000)))
+    y = days(autoregression(phi, random.standard_normal(3000)))
     paths = RidgeForecaster(horizon=horizon, target_transform="none").fit(y).sample(4000, random_state=0).to_numpy()
     start = np.full((20_000, 1), y.iloc[-1])
     truth = [start]
     for _ in range(horizon):
-        truth.append(phi * truth[-1] + RANDOM.standard_normal((20_000, 1)))
+        truth.append(phi * truth[-1] + random.standard_normal((20_000, 1)))
     truth = np.hstack(truth[1:])
     paths, truth = paths - paths.mean(1, keepdims=True), truth - truth.mean(0)  # about the forecast
     assert_allclose(paths.sum(0).std(), truth.sum(1).std(), rtol=0.12)
@@ -35,8 +38,8 @@ def test_sums_and_maxima_of_an_autoregression_have_the_right_spread():
     assert_allclose(paths.max(0).std(), truth.max(1).std(), rtol=0.12)
 
 
-def test_a_seasonal_random_walk_keeps_its_steps_apart_and_its_seasons_tied():
-    noise = RANDOM.standard_normal((200, 12)).cumsum(0).ravel()
+def test_a_seasonal_random_walk_keeps_its_steps_apart_and_its_seasons_tied(random):
+    noise = random.standard_normal((200, 12)).cumsum(0).ravel()
     model = SeasonalNaive(horizon=24, season_length=12).fit(days(noise))
     paths = model.sample(4000, random_state=0).to_numpy()
     assert_allclose(paths.sum(0).std(), np.sqrt(12 * (1 + 4)), rtol=0.12)
@@ -45,8 +48,8 @@ def test_a_seasonal_random_walk_keeps_its_steps_apart_and_its_seasons_tied():
 
 
 @pytest.mark.parametrize("kind", ["wide", "panel"])
-def test_series_that_move_together_do_so_in_the_paths(kind):
-    noise = RANDOM.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 2000)
+def test_series_that_move_together_do_so_in_the_paths(kind, random):
+    noise = random.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], 2000)
     y = days(autoregression(0.5, noise), columns=["a", "b"])
     model = RidgeForecaster(horizon=4, lookback=8).fit(y if kind == "wide" else y.T.stack())
     paths = model.sample(4000, random_state=0)
@@ -58,8 +61,8 @@ def _one(paths, name, kind):
     return (paths[name] if kind == "wide" else paths.loc[name]).to_numpy()
 
 
-def test_paths_have_the_quantiles_of_the_forecast():
-    y = days(autoregression(0.5, RANDOM.standard_normal(400)))
+def test_paths_have_the_quantiles_of_the_forecast(random):
+    y = days(autoregression(0.5, random.standard_normal(400)))
     for model in (SeasonalNaive(horizon=3), GRUForecaster(horizon=3, lookback=8, max_steps=20, loss="quantile")):
         model.fit(y)
         levels = [0.1, 0.5, 0.9]
@@ -67,21 +70,21 @@ def test_paths_have_the_quantiles_of_the_forecast():
         assert_allclose(found, model.forecast(quantiles=levels), atol=0.12)
 
 
-def test_paths_differ_from_each_other_and_repeat_with_the_seed():
-    model = RidgeForecaster(horizon=3, lookback=8).fit(days(RANDOM.standard_normal(100)))
+def test_paths_differ_from_each_other_and_repeat_with_the_seed(random):
+    model = RidgeForecaster(horizon=3, lookback=8).fit(days(random.standard_normal(100)))
     paths = model.sample(500, random_state=3)
     assert paths.T.drop_duplicates().shape[0] == 500
     assert paths.equals(model.sample(500, random_state=3))
 
 
-def test_missing_readings_leave_no_hole_in_the_paths():
-    y = days(RANDOM.standard_normal(200))
-    y[RANDOM.random(200) < 0.3] = np.nan
+def test_missing_readings_leave_no_hole_in_the_paths(random):
+    y = days(random.standard_normal(200))
+    y[random.random(200) < 0.3] = np.nan
     assert np.isfinite(RidgeForecaster(horizon=3, lookback=8).fit(y).sample(50).to_numpy()).all()
 
 
-def test_a_network_trained_for_one_step_writes_on_with_the_spread_of_the_process():
-    y = days(autoregression(0.8, RANDOM.standard_normal(3000)))
+def test_a_network_trained_for_one_step_writes_on_with_the_spread_of_the_process(random):
+    y = days(autoregression(0.8, random.standard_normal(3000)))
     model = RidgeForecaster(horizon=1, target_transform="none", calendar=None).fit(y)
     paths = model.sample(3000, 60, strategy="recursive", random_state=0).to_numpy()
     sizes = np.sqrt((1 - 0.64 ** np.arange(1, 61)) / (1 - 0.64))
@@ -90,8 +93,8 @@ def test_a_network_trained_for_one_step_writes_on_with_the_spread_of_the_process
 
 
 @pytest.mark.parametrize("kind", ["wide", "panel"])
-def test_recursive_paths_have_the_form_of_direct_ones(kind):
-    y = days(RANDOM.standard_normal((100, 2)).cumsum(0), columns=["a", "b"])
+def test_recursive_paths_have_the_form_of_direct_ones(kind, random):
+    y = days(random.standard_normal((100, 2)).cumsum(0), columns=["a", "b"])
     model = RidgeForecaster(horizon=3, lookback=8).fit(y if kind == "wide" else y.T.stack())
     direct, recursive = (model.sample(5, 3, strategy=s, random_state=0) for s in ("direct", "recursive"))
     assert recursive.index.equals(direct.index)
