@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from pandas.tseries.offsets import BaseOffset
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import Tags, check_random_state
@@ -50,6 +51,7 @@ __all__ = ["BaseForecaster"]
 
 
 _SEASON = any_of(at_least(1), one_of("auto"))
+_FREQ = any_of(is_none(), text(), instance_of(BaseOffset, "an offset of pandas"))
 _LABELS = each(instance_of(Hashable, "a column label"))
 _LIMIT = any_of(is_none(), between(-math.inf, math.inf))
 _BOUNDS = any_of(is_none(), pair_of(_LIMIT))
@@ -64,7 +66,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
 
     horizon: int = option(1, at_least(1), "Steps that are forecast at once, and by default.")
     season_length: int | str = option("auto", _SEASON, 'Steps of a season; "auto" takes it from the frequency.')
-    freq: str | None = option(None, any_of(is_none(), text()), "Frequency as pandas spells it; None infers it.")
+    freq: str | BaseOffset | None = option(None, _FREQ, "Frequency of pandas, or an exchange (XNYS); None infers it.")
     past_features: tuple = option((), _LABELS, "Columns of X known only up to the origin of a forecast.")
     bounds: tuple | None = option(None, _BOUNDS, "Limits to which forecasts are clipped.")
 
