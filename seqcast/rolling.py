@@ -12,7 +12,9 @@ from seqcast.panel import Floats, Integers, Panel
 
 __all__ = [
     "answer",
+    "by_origin",
     "clip",
+    "error_origins",
     "errors_at",
     "filled",
     "forecast_origins",
@@ -138,15 +140,26 @@ def scales(forecaster: Any, panel: Panel) -> Floats:
 def scaled_errors(forecaster: Any, horizon: int) -> NDArray[np.float64]:
     """Return rolling-origin errors over their series' scale, (n_origins, n_series, horizon), NaN where unknown."""
     panel = forecaster.panel_
+    series, positions = error_origins(panel, horizon)
+    errors = errors_at(forecaster, panel, series, positions, horizon) / scales(forecaster, panel)[series, None]
+    return by_origin(panel, series, positions, errors)
+
+
+def error_origins(panel: Panel, horizon: int) -> tuple[Integers, Integers]:
+    """Return series and positions of the origins whose errors make quantiles and paths; raise if there are none."""
     series, positions = latest_origins(panel, _N_ERROR_ORIGINS, horizon)
     if len(series) == 0:
         raise ShortSeriesError(
             f"The errors of {horizon} steps are unknown: the longest series has {panel.lengths.max()} rows, "
             f"{horizon + 1} are needed. Shorten horizon."
         )
-    errors = errors_at(forecaster, panel, series, positions, horizon) / scales(forecaster, panel)[series, None]
+    return series, positions
+
+
+def by_origin(panel: Panel, series: Integers, positions: Integers, errors: Floats) -> NDArray[np.float64]:
+    """Return errors (n, horizon) as (n_origins, n_series, horizon), origins by their time, NaN where unknown."""
     step = panel.first[series] + positions
-    out = np.full((step.max() - step.min() + 1, panel.n_series, horizon), np.nan)
+    out = np.full((step.max() - step.min() + 1, panel.n_series, errors.shape[1]), np.nan)
     out[step - step.min(), series] = errors
     return out[~np.isnan(out).all(axis=(1, 2))]
 

@@ -5,6 +5,16 @@ the truth is known makes the result NaN: a missing forecast never passes as a go
 over (None: all); without any known step the result is NaN.
 """
 
+from seqcast.metrics.finance import (
+    deflated_sharpe_ratio,
+    directional_accuracy,
+    max_drawdown,
+    pesaran_timmermann,
+    probabilistic_sharpe_ratio,
+    qlike,
+    sharpe_ratio,
+    strategy_returns,
+)
 from seqcast.metrics.point import bias, mae, mape, mase, mse, rmse, rmsse, seasonal_scale, smape
 from seqcast.metrics.quantile import (
     coverage,
@@ -17,16 +27,24 @@ from seqcast.metrics.quantile import (
 __all__ = [
     "bias",
     "coverage",
+    "deflated_sharpe_ratio",
+    "directional_accuracy",
     "interval_score",
     "mae",
     "mape",
     "mase",
+    "max_drawdown",
     "mse",
+    "pesaran_timmermann",
     "pinball",
+    "probabilistic_sharpe_ratio",
+    "qlike",
     "rmse",
     "rmsse",
     "scaled_quantile_loss",
     "seasonal_scale",
+    "sharpe_ratio",
     "smape",
+    "strategy_returns",
     "weighted_quantile_loss",
 ]
