@@ -43,6 +43,7 @@ from seqcast.rolling import (
     latest_origins,
     scaled_errors,
     scales,
+    scales_at,
 )
 from seqcast.schema import Schema
 from seqcast.times import season_length_of
@@ -365,7 +366,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         """Default quantiles: the forecast plus the empirical quantiles, by step, of scaled rolling-origin errors."""
         point = self._forecast_panel(panel, series, positions, horizon)
         spread = np.nanquantile(scaled_errors(self, horizon), quantiles, axis=(0, 1)).T  # (horizon, n_quantiles)
-        return point[..., None] + scales(self, panel)[series, None, None] * spread
+        return point[..., None] + scales_at(self, panel, series, positions)[:, None, None] * spread
 
     @property
     def _longest(self) -> int | None:

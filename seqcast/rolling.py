@@ -22,6 +22,7 @@ __all__ = [
     "latest_origins",
     "scaled_errors",
     "scales",
+    "scales_at",
 ]
 
 _N_ERROR_ORIGINS = 200  # rolling origins, at most, whose errors make default quantiles and paths
@@ -135,6 +136,24 @@ def scales(forecaster: Any, panel: Panel) -> Floats:
     )
     usual = np.median(found[np.isfinite(found) & (found > 0)]) if np.any(np.isfinite(found) & (found > 0)) else 1.0
     return np.where(np.isfinite(found) & (found > 0), found, usual)
+
+
+def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers) -> Floats:
+    """Return the unit of errors (n,) as it is known at each origin: the mean seasonal step of the rows before it."""
+    out = np.full(len(series), np.nan)
+    within = np.arange(len(panel.values)) - np.repeat(panel.indptr[:-1], panel.lengths)
+    for lag in (forecaster.season_length_, 1):
+        change = np.full(len(panel.values), np.nan)
+        change[lag:] = np.abs(panel.values[lag:] - panel.values[:-lag])
+        known = ~np.isnan(change) & (within >= lag)
+        sums = np.zeros((2, len(known) + 1))
+        np.cumsum([known, np.where(known, change, 0.0)], axis=1, out=sums[:, 1:])
+        starts = panel.indptr[series]
+        count, total = sums[:, starts + positions] - sums[:, starts]
+        unknown = np.isnan(out) & (count > 0)
+        out[unknown] = total[unknown] / count[unknown]
+    usual = scales(forecaster, forecaster.panel_)
+    return np.where(out > 0, out, np.median(usual))
 
 
 def scaled_errors(forecaster: Any, horizon: int) -> NDArray[np.float64]:
