@@ -251,6 +251,8 @@ def _take_offset(offset: BaseOffset) -> tuple[Any, ...]:
 
 def _take_trading_days(days: CustomBusinessDay) -> tuple[Any, ...]:
     """Weekdays and holidays themselves, so that the file needs no calendar to be read, and no newer one changes it."""
+    if days.normalize or days.offset:
+        raise TypeError(f"The frequency {days!r} shifts the time of the day: use joblib.dump instead.")
     calendar = days.calendar
     return days.n, "".join(str(int(is_open)) for is_open in calendar.weekmask), calendar.holidays.astype(np.int64)
 

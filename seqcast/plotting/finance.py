@@ -38,6 +38,8 @@ def plot_equity(returns: pd.Series | pd.DataFrame, *, ax: Axes | None = None) ->
     >>> plot_equity(returns).get_legend_handles_labels()[1]
     ['hold, drawdown 20 %']
     """
+    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
+
     frame = returns.to_frame() if isinstance(returns, pd.Series) else returns
     ax = ax if ax is not None else new_axes()
     times = plain_times(frame.index)
@@ -50,5 +52,8 @@ def plot_equity(returns: pd.Series | pd.DataFrame, *, ax: Axes | None = None) ->
         )
         ax.fill_between(times, wealth, peak, color=color, alpha=0.12, lw=0)
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(MaxNLocator(6))
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_locator(NullLocator())
     finish_time_axes(ax, frame.index, "wealth")
     return ax
