@@ -305,7 +305,7 @@ def probabilistic_sharpe_ratio(returns: npt.ArrayLike, *, benchmark: float = 0.0
     Examples
     --------
     >>> round(probabilistic_sharpe_ratio([0.01, -0.01, 0.02, 0.00]), 3)
-    0.771
+    0.777
     """
     r = _known(returns)
     if len(r) < 2 or r.std() == 0:
@@ -350,7 +350,7 @@ def deflated_sharpe_ratio(returns: npt.ArrayLike, trial_ratios: npt.ArrayLike) -
     --------
     >>> returns = [0.01, -0.01, 0.02, 0.00]
     >>> round(deflated_sharpe_ratio(returns, [0.447, 0.1, -0.2]), 3), round(deflated_sharpe_ratio(returns, [0.447]), 3)
-    (0.588, 0.771)
+    (0.615, 0.777)
     """
     ratios = _known(trial_ratios)
     if len(ratios) == 0:
