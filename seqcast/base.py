@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from pandas.tseries.offsets import BaseOffset
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import Tags, check_random_state
@@ -40,7 +41,7 @@ from seqcast.rolling import (
     forecast_rows,
     latest_origins,
     scaled_errors,
-    scales,
+    scales_at,
 )
 from seqcast.schema import Schema
 from seqcast.times import season_length_of
@@ -49,6 +50,7 @@ __all__ = ["BaseForecaster"]
 
 
 _SEASON = any_of(at_least(1), one_of("auto"))
+_FREQ = any_of(is_none(), text(), instance_of(BaseOffset, "an offset of pandas"))
 _LABELS = each(instance_of(Hashable, "a column label"))
 _LIMIT = any_of(is_none(), between(-math.inf, math.inf))
 _BOUNDS = any_of(is_none(), pair_of(_LIMIT))
@@ -63,7 +65,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
 
     horizon: int = option(1, at_least(1), "Steps that are forecast at once, and by default.")
     season_length: int | str = option("auto", _SEASON, 'Steps of a season; "auto" takes it from the frequency.')
-    freq: str | None = option(None, any_of(is_none(), text()), "Frequency as pandas spells it; None infers it.")
+    freq: str | BaseOffset | None = option(None, _FREQ, "Frequency of pandas, or an exchange (XNYS); None infers it.")
     past_features: tuple = option((), _LABELS, "Columns of X known only up to the origin of a forecast.")
     bounds: tuple | None = option(None, _BOUNDS, "Limits to which forecasts are clipped.")
 
@@ -366,7 +368,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         """Default quantiles: the forecast plus the empirical quantiles, by step, of scaled rolling-origin errors."""
         point = self._forecast_panel(panel, series, positions, horizon)
         spread = np.nanquantile(scaled_errors(self, horizon), quantiles, axis=(0, 1)).T  # (horizon, n_quantiles)
-        return point[..., None] + scales(self, panel)[series, None, None] * spread
+        return point[..., None] + scales_at(self, panel, series, positions)[:, None, None] * spread
 
     @property
     def _longest(self) -> int | None:

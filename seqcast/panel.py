@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.offsets import BaseOffset
 
 from seqcast._parameters import check_count
 from seqcast.exceptions import IrregularTimesError, NonFiniteError
@@ -200,7 +201,7 @@ class Panel:
         return self.axis.index(np.array([step]))[0]
 
 
-def future_rows(y: pd.Series | pd.DataFrame, horizon: int, freq: str | None = None) -> pd.DataFrame:
+def future_rows(y: pd.Series | pd.DataFrame, horizon: int, freq: str | BaseOffset | None = None) -> pd.DataFrame:
     """Return an index-only frame of the `horizon` steps after the end of `y`.
 
     These are the rows to hand to ``predict``, or to a Pipeline whose transformers make covariates of the times.
@@ -211,8 +212,8 @@ def future_rows(y: pd.Series | pd.DataFrame, horizon: int, freq: str | None = No
         Series, wide frame, or (series, time) panel, whose series may end at different times.
     horizon : int
         Steps after the end.
-    freq : str, optional
-        Frequency, inferred by default.
+    freq : str or offset, optional
+        Frequency as pandas spells it, or an exchange, such as "XNYS", whose holidays are left out; inferred by default.
 
     Returns
     -------
@@ -239,7 +240,7 @@ def future_rows(y: pd.Series | pd.DataFrame, horizon: int, freq: str | None = No
 
 
 def read_panel_index(
-    index: pd.MultiIndex, *, axis: TimeAxis | None = None, freq: str | None = None
+    index: pd.MultiIndex, *, axis: TimeAxis | None = None, freq: str | BaseOffset | None = None
 ) -> tuple[TimeAxis, Integers, Integers, tuple[Hashable, ...]]:
     """Return axis, series numbers, grid steps and series labels of a (series, time) index."""
     if index.nlevels != 2:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
-from pandas.tseries.offsets import BaseOffset
+from pandas.tseries.offsets import BaseOffset, CustomBusinessDay
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
@@ -249,6 +249,18 @@ def _take_offset(offset: BaseOffset) -> tuple[Any, ...]:
     return (offset.freqstr,)
 
 
+def _take_trading_days(days: CustomBusinessDay) -> tuple[Any, ...]:
+    """Weekdays and holidays themselves, so that the file needs no calendar to be read, and no newer one changes it."""
+    if days.normalize or days.offset:
+        raise TypeError(f"The frequency {days!r} shifts the time of the day: use joblib.dump instead.")
+    calendar = days.calendar
+    return days.n, "".join(str(int(is_open)) for is_open in calendar.weekmask), calendar.holidays.astype(np.int64)
+
+
+def _put_trading_days(n: int, weekmask: str, holidays: NDArray[Any]) -> CustomBusinessDay:
+    return CustomBusinessDay(n, weekmask=weekmask, holidays=tuple(holidays.astype("M8[D]")))
+
+
 class _Kind(NamedTuple):
     """How values of one type are taken apart into simpler ones, and put together again."""
 
@@ -295,6 +307,7 @@ _KINDS: dict[str, _Kind] = {  # the first that holds is taken: subclasses stand 
     "Period": _Kind(
         _is(pd.Period), lambda v: (v.ordinal, v.freqstr), lambda ordinal, freq: pd.Period(ordinal=ordinal, freq=freq)
     ),
+    "trading days": _Kind(_exactly(CustomBusinessDay), _take_trading_days, _put_trading_days),
     "offset": _Kind(_is(BaseOffset), _take_offset, to_offset),
     "categories": _Kind(_is(pd.CategoricalDtype), lambda v: (v.categories, v.ordered), pd.CategoricalDtype),
     "DatetimeIndex": _Kind(_is(pd.DatetimeIndex), _take_times, _put_times),

@@ -12,7 +12,9 @@ from seqcast.panel import Floats, Integers, Panel
 
 __all__ = [
     "answer",
+    "by_origin",
     "clip",
+    "error_origins",
     "errors_at",
     "forecast_origins",
     "forecast_rows",
@@ -20,6 +22,7 @@ __all__ = [
     "open_ended",
     "scaled_errors",
     "scales",
+    "scales_at",
 ]
 
 _N_ERROR_ORIGINS = 200  # rolling origins, at most, whose errors make default quantiles
@@ -135,18 +138,47 @@ def scales(forecaster: Any, panel: Panel) -> Floats:
     return np.where(np.isfinite(found) & (found > 0), found, usual)
 
 
+def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers) -> Floats:
+    """Return the unit of errors (n,) as it is known at each origin: the mean seasonal step of the rows before it."""
+    out = np.full(len(series), np.nan)
+    within = np.arange(len(panel.values)) - np.repeat(panel.indptr[:-1], panel.lengths)
+    for lag in (forecaster.season_length_, 1):
+        change = np.full(len(panel.values), np.nan)
+        change[lag:] = np.abs(panel.values[lag:] - panel.values[:-lag])
+        known = ~np.isnan(change) & (within >= lag)
+        sums = np.zeros((2, len(known) + 1))
+        np.cumsum([known, np.where(known, change, 0.0)], axis=1, out=sums[:, 1:])
+        starts = panel.indptr[series]
+        count, total = sums[:, starts + positions] - sums[:, starts]
+        unknown = np.isnan(out) & (count > 0)
+        out[unknown] = total[unknown] / count[unknown]
+    usual = scales(forecaster, forecaster.panel_)
+    return np.where(out > 0, out, np.median(usual))
+
+
 def scaled_errors(forecaster: Any, horizon: int, n_origins: int = _N_ERROR_ORIGINS) -> NDArray[np.float64]:
     """Return rolling-origin errors over their series' scale, (n_origins, n_series, horizon), NaN where unknown."""
     panel = forecaster.panel_
+    series, positions = error_origins(panel, horizon, n_origins)
+    errors = errors_at(forecaster, panel, series, positions, horizon) / scales(forecaster, panel)[series, None]
+    return by_origin(panel, series, positions, errors)
+
+
+def error_origins(panel: Panel, horizon: int, n_origins: int = _N_ERROR_ORIGINS) -> tuple[Integers, Integers]:
+    """Return series and positions of the origins whose errors make quantiles and paths; raise if there are none."""
     series, positions = latest_origins(panel, n_origins, horizon)
     if len(series) == 0:
         raise ShortSeriesError(
             f"The errors of {horizon} steps are unknown: the longest series has {panel.lengths.max()} rows, "
             f"{horizon + 1} are needed. Shorten horizon."
         )
-    errors = errors_at(forecaster, panel, series, positions, horizon) / scales(forecaster, panel)[series, None]
+    return series, positions
+
+
+def by_origin(panel: Panel, series: Integers, positions: Integers, errors: Floats) -> NDArray[np.float64]:
+    """Return errors (n, horizon) as (n_origins, n_series, horizon), origins by their time, NaN where unknown."""
     step = panel.first[series] + positions
-    out = np.full((step.max() - step.min() + 1, panel.n_series, horizon), np.nan)
+    out = np.full((step.max() - step.min() + 1, panel.n_series, errors.shape[1]), np.nan)
     out[step - step.min(), series] = errors
     return out[~np.isnan(out).all(axis=(1, 2))]
 

@@ -7,11 +7,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.offsets import BaseOffset
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
-from seqcast._parameters import any_of, boolean, check_parameters, is_none, option, parameters, text
+from seqcast._parameters import any_of, boolean, check_parameters, instance_of, is_none, option, parameters, text
 from seqcast.exceptions import MissingTimesError
 from seqcast.panel import Floats, Integers, read_panel_index
 from seqcast.times import TimeAxis, has_times
@@ -126,7 +127,11 @@ class TimedFeatures(RowFeatures):
     the training X itself gives the training rows, everything else follows them.
     """
 
-    freq: str | None = option(None, any_of(is_none(), text()), "Frequency of the times, such as 'h'; None infers it.")
+    freq: str | BaseOffset | None = option(
+        None,
+        any_of(is_none(), text(), instance_of(BaseOffset, "an offset of pandas")),
+        "Frequency of the times, such as 'h', or an exchange, such as 'XNYS'; None infers it.",
+    )
 
     def _fit_rows(self, X: Rows) -> None:
         times = times_of(X)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.offsets import BaseOffset
 
 from seqcast.exceptions import LeakageWarning, MissingFeaturesError, MissingTimesError, UnknownSeriesError
 from seqcast.frames import SERIES, FeatureEncoder, Layout, read_features, read_pair, read_target, says_when
@@ -47,7 +48,7 @@ class Schema:
     level_names: tuple[Hashable, ...]
 
     @classmethod
-    def fitted(cls, X: Any, y: Any, past_features: tuple, freq: str | None) -> tuple["Schema", Panel]:
+    def fitted(cls, X: Any, y: Any, past_features: tuple, freq: str | BaseOffset | None) -> tuple["Schema", Panel]:
         """Read the arguments of fit."""
         layout, values, frame, index = read_pair(X, y)
         if values.size == 0:
@@ -235,7 +236,7 @@ def _lay(
     feature_names: tuple[str, ...],
     *,
     axis: TimeAxis | None = None,
-    freq: str | None = None,
+    freq: str | BaseOffset | None = None,
     start: int = 0,
 ) -> Panel:
     """Lay read data on the grid."""

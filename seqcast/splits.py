@@ -1,6 +1,8 @@
 """Splitters in the manner of scikit-learn that cut ordered rows by time."""
 
 from collections.abc import Iterator
+from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import BaseCrossValidator
 
-from seqcast._parameters import any_of, at_least, check_parameters, is_none, option, parameters
+from seqcast._parameters import any_of, at_least, boolean, check_parameters, is_none, option, parameters
 from seqcast.exceptions import ShortSeriesError
 
-__all__ = ["RollingOriginSplit"]
+__all__ = ["CombinatorialPurgedSplit", "RollingOriginSplit"]
 
 
 @parameters
@@ -87,6 +89,101 @@ class RollingOriginSplit(BaseCrossValidator):
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
         """Return the number of splits, `n_origins`; the arguments are not used."""
         return self.n_origins
+
+
+@parameters
+class CombinatorialPurgedSplit(BaseCrossValidator):
+    """Test every combination of groups of times, and train on the others as far as they share nothing with these [1]_.
+
+    Raises
+    ------
+    ValueError
+        From `split`, if fewer groups are left than are tested.
+    ShortSeriesError
+        From `split`, if there are fewer times than groups, or a split has no times left to train on.
+
+    See Also
+    --------
+    RollingOriginSplit : Trains on the past only, as `backtest` needs it.
+
+    Notes
+    -----
+    The times are cut into `n_groups` runs of nearly equal length; each of the ``comb(n_groups, n_test_groups)``
+    combinations is the test of one split. Of the others no time is trained on that is
+
+    - one of the `purge` times before a test group: what it is to forecast, its own value and the `purge` that follow,
+      reaches into the test. With forecasts of `horizon` steps, ``purge=horizon - 1``;
+    - one of the `purge + embargo` times after a test group: the first `purge` lie in what the last times of the test
+      are to forecast, and what comes next reads these values as its input. With windows or lags of `lookback` steps,
+      ``embargo=lookback``.
+
+    Times are counted where there are rows, through all series of a panel, as in `RollingOriginSplit`.
+
+    Most splits train on what lies after their test, so scores are those of one draw of the past among others, and no
+    record of what would have been earned: `backtest` refuses them; hand the splitter to ``cross_val_score`` or
+    ``GridSearchCV``. A regressor on features can be tested on any group. A forecaster needs a history before the rows
+    that it forecasts, so give it ``train_first=True``; it forecasts a whole test group from the rows before, with a
+    `LookaheadWarning`.
+
+    References
+    ----------
+    .. [1] López de Prado, M. (2018). Advances in financial machine learning, chapters 7 and 12. Wiley.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> splitter = CombinatorialPurgedSplit(n_groups=3, n_test_groups=1, purge=1, embargo=1)
+    >>> for train, test in splitter.split(np.arange(9)):
+    ...     print(train, test)
+    [5 6 7 8] [0 1 2]
+    [0 1 8] [3 4 5]
+    [0 1 2 3 4] [6 7 8]
+    """
+
+    n_groups: int = option(6, at_least(2), "Runs into which the times are cut.")
+    n_test_groups: int = option(2, at_least(1), "Groups in each test.")
+    purge: int = option(0, at_least(0), "Times left out before a test group; `horizon` - 1 keeps targets apart.")
+    embargo: int = option(0, at_least(0), "Further times left out after it; the `lookback` keeps inputs apart.")
+    train_first: bool = option(False, boolean(), "Whether the first group is never tested: a history for forecasters.")
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Yield the rows to train on and to test on, earliest test groups first.
+
+        Parameters
+        ----------
+        X, y : Series, DataFrame or array-like
+            The first of the two that has times says when; `y` may be left out.
+        groups : object
+            Not used.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Row numbers, in the order of the rows.
+        """
+        check_parameters(self)
+        if self.get_n_splits() == 0 or self.n_test_groups == self.n_groups:
+            raise ValueError(f"{self!r} leaves no group to train on. Lower n_test_groups or raise n_groups.")
+        codes, n_times = _time_codes(X, y)
+        if n_times < self.n_groups:
+            raise ShortSeriesError(f"{self!r} needs at least {self.n_groups} times, got {n_times}. Lower n_groups.")
+        bounds = np.linspace(0, n_times, self.n_groups + 1).astype(int)
+        for tested in combinations(range(int(self.train_first), self.n_groups), self.n_test_groups):
+            is_test, is_near = np.zeros((2, n_times), bool)
+            for group in tested:
+                low, high = bounds[group], bounds[group + 1]
+                is_test[low:high] = True
+                is_near[max(low - self.purge, 0) : high + self.purge + self.embargo] = True
+            if is_near.all():
+                raise ShortSeriesError(
+                    f"{self!r} leaves none of {n_times} times to train on beside groups {tested}. Lower purge, embargo "
+                    "or n_groups."
+                )
+            yield np.flatnonzero(~is_near[codes]), np.flatnonzero(is_test[codes])
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of splits, that of the combinations; the arguments are not used."""
+        return comb(self.n_groups - int(self.train_first), self.n_test_groups)
 
 
 def _time_codes(X: Any, y: Any) -> tuple[NDArray[np.intp], int]:

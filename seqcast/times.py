@@ -1,5 +1,6 @@
 """The regular grid of times that all series of a panel share: inference, positions, continuation."""
 
+import importlib
 import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
-from pandas.tseries.offsets import BaseOffset, Day, Tick, Week
+from pandas.tseries.offsets import BaseOffset, CustomBusinessDay, Day, Tick, Week
 
 from seqcast.exceptions import FrequencyError, IrregularTimesError
 
@@ -20,6 +21,7 @@ _CALENDAR = ("YS", "YE", "QS", "QS-FEB", "QS-MAR", "QE-JAN", "QE-FEB", "QE", "MS
 _PER_DAY_OR_NEXT = {"D": 7, "B": 5, "W": 52, "M": 12, "ME": 12, "MS": 12, "BME": 12, "BMS": 12}
 _MOST_GAPS = 0.5  # share of grid steps without a time above which no frequency is inferred
 _DAY = pd.Timedelta(days=1)
+_EXCHANGES: dict[str, CustomBusinessDay] = {}  # trading days of the exchanges that were asked for
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class TimeAxis:
         index : Index
             Times of one series, or of all series of a panel one after the other.
         freq : str or offset, optional
-            Frequency; by default that of the index, or the one that holds all times with the fewest gaps.
+            Frequency as pandas spells it, or an exchange, such as "XNYS", whose trading days are the steps; by default
+            that of the index, or the one that holds all times with the fewest gaps.
 
         Returns
         -------
@@ -137,9 +140,11 @@ class TimeAxis:
 
     @property
     def freq_name(self) -> str:
-        """The frequency as pandas spells it ("h", "W-SAT", "MS"), or the integer step."""
+        """The frequency as pandas spells it ("h", "W-SAT", "MS"), the name of the exchange, or the integer step."""
         if self.kind == "period":
             return self.start.freqstr
+        if isinstance(self.freq, CustomBusinessDay):
+            return next((name for name, day in _EXCHANGES.items() if day == self.freq), self.freq.freqstr)
         return self.freq.freqstr if isinstance(self.freq, BaseOffset) else str(self.freq)
 
     def _check_like(self, index: pd.Index) -> None:
@@ -174,7 +179,7 @@ def season_length_of(freq: Any) -> int:
     Parameters
     ----------
     freq : str, offset or int
-        Frequency as pandas spells it. Integers have no season.
+        Frequency as pandas spells it, or an exchange; trading days have the season of a week. Integers have none.
 
     Returns
     -------
@@ -199,6 +204,8 @@ def season_length_of(freq: Any) -> int:
             else pd.Timedelta(minutes=1)
         )
         return max(int(unit // step), 1)
+    if isinstance(offset, CustomBusinessDay):
+        return max(int(offset.calendar.weekmask.sum()) // offset.n, 1)
     prefix = offset.rule_code.split("-")[0]
     per_year = 4 if prefix.startswith(("Q", "BQ")) else _PER_DAY_OR_NEXT.get(prefix, 1)
     return max(per_year // offset.n, 1)
@@ -236,7 +243,28 @@ def _offset(freq: Any) -> BaseOffset:
             warnings.simplefilter("error", FutureWarning)  # the old aliases, in pandas before 3
             return to_offset(freq)
     except (ValueError, FutureWarning) as error:
-        raise FrequencyError(f"freq={freq!r} is no frequency of pandas: {error}") from None
+        if isinstance(freq, str) and freq not in _EXCHANGES:
+            _look_up_exchange(freq, error)
+        if freq in _EXCHANGES:
+            return _EXCHANGES[freq]
+        raise FrequencyError(f"freq={freq!r} is no frequency of pandas, and no exchange: {error}") from None
+
+
+def _look_up_exchange(name: str, error: Exception) -> None:
+    """Keep the trading days of an exchange: weekdays and holidays, as far as the package exchange_calendars knows."""
+    try:
+        package = importlib.import_module("exchange_calendars")
+    except ImportError:
+        raise FrequencyError(
+            f"freq={name!r} is no frequency of pandas: {error} If an exchange is meant, pip install "
+            '"seqcast[calendars]".'
+        ) from None
+    if name in package.get_calendar_names():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the package uses what pandas 3 deprecates
+            calendar = package.get_calendar(name).day.calendar
+        weekmask = "".join(str(int(is_open)) for is_open in calendar.weekmask)
+        _EXCHANGES[name] = CustomBusinessDay(weekmask=weekmask, holidays=tuple(calendar.holidays))
 
 
 def _is_tick(offset: BaseOffset) -> bool:

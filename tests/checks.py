@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_frame_equal, assert_series_equal
 from sklearn.base import clone
+from sklearn.utils import get_tags
 
 import seqcast
 from seqcast.exceptions import (
@@ -484,10 +485,11 @@ def check_paths_are_labelled_and_repeatable(forecaster):
 
 
 def check_bounds_hold(forecaster):
-    y = monthly() - 19
-    forecaster.set_params(bounds=(0, None)).fit(y)
-    assert (forecaster.forecast() >= 0).all() and (forecaster.forecast(interval=0.95) >= 0).all(axis=None)
-    assert (forecaster.sample(20, random_state=0) >= 0).all(axis=None) and (forecaster.predict(y) >= 0).all()
+    low = 20 if get_tags(forecaster).target_tags.positive_only else 0
+    y = monthly() - 19 + low
+    forecaster.set_params(bounds=(low, None)).fit(y)
+    assert (forecaster.forecast() >= low).all() and (forecaster.forecast(interval=0.95) >= low).all(axis=None)
+    assert (forecaster.sample(20, random_state=0) >= low).all(axis=None) and (forecaster.predict(y) >= low).all()
 
 
 # Score, update, state (rules 14 to 16) ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LinearRegression
@@ -10,6 +11,7 @@ from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from seqcast import EWMA, EnsembleForecaster, RegressionForecaster, ReturnsForecaster, WindowAverage
 from seqcast.base import BaseForecaster
 from seqcast.baselines.naive import SeasonalNaive
 from seqcast.evaluation import RollingOriginSplit, backtest, scorer
@@ -395,3 +397,21 @@ def test_bad_input_gives_a_clear_error(change, error, message):
             refit=arguments.get("refit", False),
             quantiles=arguments.get("quantiles"),
         )
+
+
+ENSEMBLE = EnsembleForecaster([("naive", SeasonalNaive()), ("average", WindowAverage())])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [WindowAverage(), RegressionForecaster(LinearRegression()), ENSEMBLE, ReturnsForecaster(), EWMA()],
+    ids=lambda model: type(model).__name__,
+)
+def test_no_quantile_knows_what_comes_after_its_origin(model):
+    y = pd.Series(np.random.default_rng(0).uniform(50, 60, 80), index=pd.date_range("2024-01-01", periods=80))
+    later = y.where(y.index < y.index[70], 30 * y)
+    first = [
+        backtest(model, series, cv=RollingOriginSplit(3, n_origins=8), quantiles=[0.1, 0.9]).forecasts.iloc[:12]
+        for series in (y, later)
+    ]
+    assert_frame_equal(first[0], first[1])

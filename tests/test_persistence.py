@@ -45,6 +45,7 @@ VALUES = [
     pd.Period("2024Q2"),
     pd.offsets.Week(2, weekday=5),
     pd.offsets.BMonthEnd(),
+    pd.offsets.CustomBusinessDay(2, weekmask="1111000", holidays=("2024-05-01", "2024-12-25")),
     pd.CategoricalDtype(["b", "a"], ordered=True),
     BERLIN,
     BERLIN.as_unit("s")._with_freq(None),

@@ -1,9 +1,12 @@
 """The grid of times: inference, positions, continuation."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from seqcast import times
 from seqcast.exceptions import FrequencyError, IrregularTimesError
 from seqcast.times import TimeAxis, season_length_of
 
@@ -105,3 +108,34 @@ def test_seasons_follow_the_frequency():
     }
     assert {freq: season_length_of(freq) for freq in expected} == expected
     assert season_length_of(1) == 1
+
+
+def test_trading_days_of_an_exchange_leave_no_gaps():
+    pytest.importorskip("exchange_calendars")
+    days = pd.DatetimeIndex(["2018-03-28", "2018-03-29", "2018-04-02"])  # Good Friday is a holiday
+    axis = TimeAxis.infer(days, "XNYS")
+    assert axis.positions(days).tolist() == [0, 1, 2]
+    assert axis.freq_name == "XNYS"
+    assert str(axis.index(np.array([-1]))[0].date()) == "2018-03-27"
+    assert season_length_of("XNYS") == 5
+    with pytest.raises(IrregularTimesError, match="2018-03-30"):
+        axis.positions(pd.DatetimeIndex(["2018-03-30"]))
+
+
+def test_holidays_of_an_offset_are_no_steps():
+    offset = pd.offsets.CustomBusinessDay(holidays=["2024-05-01"], weekmask="Mon Tue Wed Thu")
+    axis = TimeAxis.infer(pd.DatetimeIndex(["2024-04-29", "2024-04-30", "2024-05-06"]), offset)
+    assert axis.index(np.arange(5)).strftime("%m-%d").tolist() == ["04-29", "04-30", "05-02", "05-06", "05-07"]
+    assert season_length_of(offset) == 4
+
+
+def test_an_exchange_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "exchange_calendars", None)
+    monkeypatch.setattr(times, "_EXCHANGES", {})
+    with pytest.raises(FrequencyError, match=r"seqcast\[calendars\]"):
+        TimeAxis.infer(pd.date_range("2024-01-01", periods=3), "XNYS")
+
+
+def test_an_unknown_exchange_is_named():
+    with pytest.raises(FrequencyError, match="XXXX"):
+        TimeAxis.infer(pd.date_range("2024-01-01", periods=3), "XXXX")

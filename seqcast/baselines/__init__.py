@@ -4,10 +4,13 @@ from seqcast.baselines.classical import ARIMA, ETS, STLForecaster, Theta
 from seqcast.baselines.naive import Drift, HistoricAverage, Naive, SeasonalNaive, WindowAverage
 from seqcast.baselines.regression import RegressionForecaster
 from seqcast.baselines.statsforecast import AutoARIMA, AutoETS, AutoTheta
+from seqcast.baselines.volatility import EWMA, GARCH
 
 __all__ = [
     "ARIMA",
     "ETS",
+    "EWMA",
+    "GARCH",
     "AutoARIMA",
     "AutoETS",
     "AutoTheta",

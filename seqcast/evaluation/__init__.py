@@ -4,6 +4,6 @@ from seqcast.evaluation.backtest import backtest
 from seqcast.evaluation.leaderboard import leaderboard
 from seqcast.evaluation.result import BacktestResult
 from seqcast.evaluation.scorers import scorer
-from seqcast.splits import RollingOriginSplit
+from seqcast.splits import CombinatorialPurgedSplit, RollingOriginSplit
 
-__all__ = ["BacktestResult", "RollingOriginSplit", "backtest", "leaderboard", "scorer"]
+__all__ = ["BacktestResult", "CombinatorialPurgedSplit", "RollingOriginSplit", "backtest", "leaderboard", "scorer"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from pandas.tseries.offsets import BaseOffset
 from sklearn.base import clone
 from tqdm import tqdm
 
@@ -300,7 +301,7 @@ def _folds_a_fit(refit: bool | int, name: Hashable, model: Any, n_folds: int) ->
     return every
 
 
-def _freq_of(named: dict[Hashable, Any]) -> str | None:
+def _freq_of(named: dict[Hashable, Any]) -> str | BaseOffset | None:
     """The first frequency that a model was given."""
     for model in named.values():
         parameters = model.get_params() if hasattr(model, "get_params") else {}

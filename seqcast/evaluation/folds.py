@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.tseries.offsets import BaseOffset
 
 from seqcast.exceptions import SeriesFailedWarning, ShortSeriesError
 from seqcast.frames import read_target, says_when
@@ -68,7 +69,7 @@ class Targets:
     actual: Floats
 
 
-def read_history(X: Any, y: Any, freq: str | None) -> History:
+def read_history(X: Any, y: Any, freq: str | BaseOffset | None) -> History:
     """Read targets and lay them on the grid; raise where X does not have their rows."""
     layout, values, index = read_target(y)  # (n_rows, n_columns)
     n_rows, n_columns = values.shape
@@ -103,7 +104,8 @@ def cut_folds(cv: Any, panel: Panel) -> Folds:
         if test.min() <= last:
             raise ValueError(
                 f"Fold {k} of {cv!r} tests steps that do not follow its training. A backtest needs a splitter in order "
-                "of time: RollingOriginSplit, or scikit-learn's TimeSeriesSplit."
+                "of time: RollingOriginSplit, or scikit-learn's TimeSeriesSplit. Hand this one to cross_val_score or "
+                "GridSearchCV."
             )
         trains.append(slice(first, last + 1) if len(train) == last - first + 1 else train)
         origins.append(last)

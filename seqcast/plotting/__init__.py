@@ -1,5 +1,6 @@
 """Pictures of forecasts, backtests, leaderboards and training; each draws on one matplotlib Axes and returns it."""
 
+from seqcast.plotting.finance import plot_equity
 from seqcast.plotting.forecasts import plot_backtest, plot_forecast
 from seqcast.plotting.models import plot_leaderboard, plot_training
 from seqcast.plotting.uncertainty import plot_calibration, plot_fan, plot_paths, plot_pit
@@ -7,6 +8,7 @@ from seqcast.plotting.uncertainty import plot_calibration, plot_fan, plot_paths,
 __all__ = [
     "plot_backtest",
     "plot_calibration",
+    "plot_equity",
     "plot_fan",
     "plot_forecast",
     "plot_leaderboard",
