@@ -2,8 +2,17 @@
 
 from seqcast.evaluation.backtest import backtest
 from seqcast.evaluation.leaderboard import leaderboard
+from seqcast.evaluation.leakage import LeakageReport, check_no_lookahead
 from seqcast.evaluation.result import BacktestResult
 from seqcast.evaluation.scorers import scorer
 from seqcast.splits import RollingOriginSplit
 
-__all__ = ["BacktestResult", "RollingOriginSplit", "backtest", "leaderboard", "scorer"]
+__all__ = [
+    "BacktestResult",
+    "LeakageReport",
+    "RollingOriginSplit",
+    "backtest",
+    "check_no_lookahead",
+    "leaderboard",
+    "scorer",
+]
