@@ -3,6 +3,7 @@
 from seqcast.evaluation.backtest import backtest
 from seqcast.evaluation.leaderboard import leaderboard
 from seqcast.evaluation.leakage import LeakageReport, check_no_lookahead
+from seqcast.evaluation.monitoring import detect_anomalies, scores_by
 from seqcast.evaluation.result import BacktestResult
 from seqcast.evaluation.scorers import scorer
 from seqcast.splits import RollingOriginSplit
@@ -13,6 +14,8 @@ __all__ = [
     "RollingOriginSplit",
     "backtest",
     "check_no_lookahead",
+    "detect_anomalies",
     "leaderboard",
     "scorer",
+    "scores_by",
 ]

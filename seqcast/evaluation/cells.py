@@ -44,8 +44,8 @@ class Work:
 
     def __sizeof__(self) -> int:
         """Count the data too: Dask scatters what is large, and sends the rest with every task."""
-        panel = self.history.panel
-        return object.__sizeof__(self) + panel.values.nbytes + self.targets.row.nbytes + sys.getsizeof(self.history.X)
+        data = self.history.panel.values, self.targets.row, self.history.X, self.knowledge.issues
+        return object.__sizeof__(self) + sum(map(sys.getsizeof, data))
 
 
 @dataclass(frozen=True)

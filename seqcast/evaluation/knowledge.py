@@ -40,14 +40,16 @@ class Knowledge:
         ids = ["y" if label is None else label for label in history.panel.ids]
         X = history.X if issues is None else issues
         columns = list(X.columns) if isinstance(X, pd.DataFrame) else list(range(0 if X is None else X.shape[1]))
+        by_label = isinstance(delay, Mapping)
         given = dict(delay) if isinstance(delay, Mapping) else dict.fromkeys(ids, delay)
         for label, steps in given.items():
             if not at_least(0).holds(steps):
                 raise ValueError(f"delay must be an integer of at least 0, got {steps!r} for {label!r}.")
-            if (label in ids) + (label in columns) != 1:
+            if by_label and (label in ids) + (label in columns) != 1:
                 raise ValueError(f"delay: {label!r} must be one of the series {ids[:5]} or of the columns {columns}.")
         delays = np.array([given.get(label, 0) for label in ids], dtype=np.int64)
-        return cls(delays, {columns.index(k): steps for k, steps in given.items() if k in columns}, issues)
+        late = {columns.index(label): steps for label, steps in given.items() if by_label and label in columns}
+        return cls(delays, late, issues)
 
     @property
     def is_complete(self) -> bool:

@@ -67,7 +67,8 @@ class LeakageReport:
     horizon: int
 
     def __str__(self) -> str:
-        text = f"{len(self.leaks)} leaks in forecasts of {self.horizon} steps from {len(self.origins)} origins"
+        count = "1 leak" if len(self.leaks) == 1 else f"{len(self.leaks)} leaks"
+        text = f"{count} in forecasts of {self.horizon} steps from {len(self.origins)} origins"
         return "\n".join([text + (":" if self.leaks else "."), *map(str, self.leaks)])
 
 
@@ -144,7 +145,7 @@ def check_no_lookahead(
     0 leaks in forecasts of 1 steps from 3 origins.
     >>> check_no_lookahead(Ridge(), pd.DataFrame({"level": y.shift(-1).ffill()}), y)
     Traceback (most recent call last):
-    seqcast.exceptions.LeakageError: 1 leaks in forecasts of 1 steps from 3 origins:
+    seqcast.exceptions.LeakageError: 1 leak in forecasts of 1 steps from 3 origins:
     step 'Ridge', column 'level': reads values after the origin (origin 2024-01-31 00:00:00)
     """
     if on_fail not in ("raise", "warn", None):

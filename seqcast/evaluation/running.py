@@ -55,9 +55,10 @@ def _each(cells: list[Cell], which: list[int], work: Work, n_jobs: int | None) -
     spread = [k for k in which if k not in set(alone)]
     if spread:
         yield from _parallel(n_jobs)(delayed(_numbered)(k, cells[k], work) for k in spread)
-    with nullcontext() if n_jobs is None else parallel_config(n_jobs=n_jobs):
-        for k in alone:  # few fits of many series: the series of each are shared out, which leaves no worker idle
-            yield k, answer(cells[k], work)
+    for k in alone:  # few fits of many series: the series of each are shared out, which leaves no worker idle
+        with nullcontext() if n_jobs is None else parallel_config(n_jobs=n_jobs):
+            given = answer(cells[k], work)
+        yield k, given
 
 
 def _parallel(n_jobs: int | None) -> Parallel:
