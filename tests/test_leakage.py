@@ -473,7 +473,7 @@ def test_leak_raises_warns_or_is_only_reported():
     X, y = data()
     X = X[["temp"]]
     with pytest.raises(
-        LeakageError, match="1 leaks in forecasts of 1 steps from 3 origins:\nstep 'Ridge', column 'temp'"
+        LeakageError, match="1 leak in forecasts of 1 steps from 3 origins:\nstep 'Ridge', column 'temp'"
     ):
         check_no_lookahead(Ridge(), X, y)
     with pytest.warns(LeakageWarning, match="'temp'"):
