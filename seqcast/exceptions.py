@@ -5,6 +5,7 @@ __all__ = [
     "FrequencyError",
     "HorizonWarning",
     "IrregularTimesError",
+    "LeakageError",
     "LeakageWarning",
     "LookaheadWarning",
     "MissingFeaturesError",
@@ -46,6 +47,10 @@ class MissingFeaturesError(ValueError):
     """Covariates are missing for steps that need them."""
 
 
+class LeakageError(ValueError):
+    """A forecast depends on what was not known when it was made."""
+
+
 class CorruptFileError(ValueError):
     """A saved file is truncated, altered or not one of ours."""
 
@@ -59,7 +64,7 @@ class LookaheadWarning(UserWarning):
 
 
 class LeakageWarning(UserWarning):
-    """A covariate equals the target."""
+    """A covariate equals the target, or a forecast depends on what was not known when it was made."""
 
 
 class UnknownCategoryWarning(UserWarning):

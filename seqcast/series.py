@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -80,7 +81,9 @@ class SeriesForecaster(BaseForecaster):
             (panel.values[s][:stop], panel.features[s][:stop])
             for s, stop in ((panel.series(i), stop) for i, stop in zip(series, stops, strict=True))
         ]
-        results = Parallel(n_jobs=self.n_jobs)(delayed(_try_fit)(self, *piece) for piece in pieces)
+        bare = copy(self)  # without the panel: each series travels alone
+        bare.__dict__.pop("panel_", None)
+        results = Parallel(n_jobs=self.n_jobs)(delayed(_try_fit)(bare, *piece) for piece in pieces)
         failed = [(panel.ids[i], error) for i, (_, error) in zip(series, results, strict=True) if error is not None]
         if len(failed) == len(results):
             raise failed[0][1]

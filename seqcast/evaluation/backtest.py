@@ -1,21 +1,20 @@
 """backtest: fit models on the past, forecast what follows, from one origin after the other."""
 
-import time
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from pandas.tseries.offsets import BaseOffset
-from sklearn.base import clone
-from tqdm import tqdm
 
-from seqcast.evaluation.folds import Folds, History, Targets, cut_folds, read_history, targets_of
+from seqcast.evaluation.cells import Answer, Cell, Work
+from seqcast.evaluation.folds import cut_folds, read_history, targets_of
+from seqcast.evaluation.knowledge import Knowledge, split_issues
 from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster
 from seqcast.evaluation.result import BacktestResult
+from seqcast.evaluation.running import run
 from seqcast.exceptions import ModelFailedWarning
 from seqcast.panel import Floats, Integers
 
@@ -30,7 +29,9 @@ def backtest(
     cv: Any,
     refit: bool | int = False,
     quantiles: Sequence[float] | None = None,
+    delay: int | Mapping[Hashable, int] = 0,
     n_jobs: int | None = None,
+    folder: str | Path | None = None,
     verbose: bool = False,
 ) -> BacktestResult:
     """Forecast from past origins as it would have been then, and keep forecasts beside the truth.
@@ -42,7 +43,9 @@ def backtest(
     y : Series, DataFrame or array
         Series, wide frame, (series, time) panel, or array; NaN and missing rows are gaps.
     X : DataFrame or array, optional
-        Covariates with the rows of `y`; without, models get an index-only frame.
+        Covariates with the rows of `y`; without, models get an index-only frame. With a further index level "as_of" its
+        rows are issues, such as weather forecasts: models get the last one before the time of a past row, and of a
+        later row the last one that is known at the origin.
     cv : splitter
         Cuts the grid of times, gaps included, through all series: `RollingOriginSplit`, or any splitter of scikit-learn
         whose folds test what follows their training.
@@ -52,8 +55,13 @@ def backtest(
         TransformedTargetRegressor, cannot: it is refitted at every origin, with a warning.
     quantiles : sequence of float, optional
         Levels between 0 and 1 to forecast as well.
+    delay : int or dict, default=0
+        Steps by which readings come late: of all series, or by series and by column of X. At an origin the last `delay`
+        values are masked; a column of X with a delay, of 0 too, is a reading, and is masked in the steps ahead as well.
     n_jobs : int, optional
-        Fits to run in parallel, through joblib.
+        Fits to run in parallel, through joblib; ``joblib.parallel_config`` decides where.
+    folder : str or Path, optional
+        Where finished fits are kept. A backtest that is started again takes up those of the same model, data and fold.
     verbose : bool, default=False
         Show a progress bar.
 
@@ -77,144 +85,34 @@ def backtest(
     BacktestResult: 1 models, 1 series, 2 origins, 3 steps, 6 forecasts
     """
     named, levels = _named(models), _levels(quantiles)
+    issues, X = split_issues(X, y)
     history = read_history(X, y, _freq_of(named))
+    knowledge = Knowledge.of(history, delay, issues)
     folds = cut_folds(cv, history.panel)
-    targets = targets_of(history.panel, folds)
-    tasks = _tasks(named, refit, len(folds.origins))
-    run = Parallel(n_jobs, return_as="generator")(delayed(_answer)(t, history, folds, targets, levels) for t in tasks)
-    answers = list(tqdm(run, total=len(tasks), desc="backtest", unit="fit", disable=not verbose))
-    names, values, seconds, failures = _collected(named, tasks, answers, targets, len(levels))
-    return BacktestResult(_frame(names, history, folds, targets, values, levels), seconds, failures, history.panel)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One fit, and the folds first to stop - 1 that are forecast with it."""
-
-    name: Hashable
-    model: Any
-    first: int
-    stop: int
-
-    def end(self, folds: Folds) -> int:
-        """The step after the last one tested."""
-        return int(folds.tested[(folds.fold >= self.first) & (folds.fold < self.stop)].max()) + 1
-
-    def entries(self, targets: Targets) -> Integers:
-        return np.flatnonzero((targets.fold >= self.first) & (targets.fold < self.stop))
-
-
-@dataclass(frozen=True)
-class _Answer:
-    forecast: Floats  # (n_entries,)
-    quantiles: Floats  # (n_entries, n_quantiles)
-    fit_seconds: float
-    predict_seconds: float
-
-
-def _answer(
-    task: _Task, history: History, folds: Folds, targets: Targets, quantiles: list[float]
-) -> _Answer | Exception:
-    """Fit and forecast; an error is the answer of a model that fails."""
-    try:
-        start = time.perf_counter()
-        train = history.rows(folds.trains[task.first])
-        X, y = history.take(train)
-        if not holds_forecaster(task.model):
-            known = ~pd.isna(np.asarray(y, dtype=np.float64)).reshape(len(train), -1).any(axis=1)
-            X, y = history.take(train[known])
-        fitted = clone(task.model).fit(X, y)
-        fit_seconds = time.perf_counter() - start
-        start = time.perf_counter()
-        forecast, spread = _forecast(fitted, task, history, folds, targets, quantiles)
-        return _Answer(forecast, spread, fit_seconds, time.perf_counter() - start)
-    except Exception as error:  # the other models go on; _collected says which one failed
-        return error
-
-
-def _forecast(
-    fitted: Any, task: _Task, history: History, folds: Folds, targets: Targets, quantiles: list[float]
-) -> tuple[Floats, Floats]:
-    """Forecasts (n_entries,) and quantiles (n_entries, n_quantiles) of the folds of a task."""
-    entries = task.entries(targets)
-    transformers, forecaster = final_forecaster(fitted)
-    if forecaster is None:
-        missing = np.full((len(entries), len(quantiles)), np.nan)
-        return _predict_rows(fitted, task, history, folds, targets.row[entries]), missing
-    panel, cutoffs = _panel_of(transformers, forecaster, task, history, folds)
-    horizon = int(targets.step[entries].max())
-    number = {label: i for i, label in enumerate(panel.ids)}
-    series = np.array([number.get(label, -1) for label in history.panel.ids])[targets.series[entries]]
-    where = series, targets.fold[entries] - task.first, targets.step[entries] - 1
-    point = forecaster._forecast_origins(panel, cutoffs, horizon)[where]
-    if not quantiles:
-        return point, np.empty((len(entries), 0))
-    return point, forecaster._forecast_origins(panel, cutoffs, horizon, quantiles)[where]
-
-
-def _panel_of(
-    transformers: list[Any], forecaster: Any, task: _Task, history: History, folds: Folds
-) -> tuple[Any, Integers]:
-    """The forecaster's panel of all rows up to the last step tested, and the cutoffs on its grid."""
-    train = history.rows(folds.trains[task.first])
-    begin = int(history.steps[train].min())
-    rows = history.rows(slice(begin, task.end(folds)))
-    if transformers:  # what fit has seen and what follows apart, as fit and predict see them
-        parts = [train, np.setdiff1d(rows, train)]
-        X = _joined([_transformed(transformers, history.take(part)[0]) for part in parts])
-        panel = forecaster._panel(X, history.take(np.concatenate(parts))[1])
-    else:
-        panel = forecaster._panel(*history.take(rows))
-    origins = folds.origins[task.first : task.stop]
-    if panel.axis.kind == "none":  # rows without times count from the first training row
-        return panel, origins + 1 - begin
-    return panel, panel.axis.positions(history.panel.axis.index(origins)) + 1
-
-
-def _transformed(transformers: list[Any], X: Any) -> Any:
-    for step in transformers:
-        X = step.transform(X)
-    return X
-
-
-def _joined(parts: list[Any]) -> Any:
-    return pd.concat(parts) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
-
-
-def _predict_rows(fitted: Any, task: _Task, history: History, folds: Folds, row: Integers) -> Floats:
-    """Predictions for rows of the panel, by one call of `predict` on all that follows the training."""
-    panel, n_columns = history.panel, history.n_columns
-    ahead = history.rows(slice(int(folds.origins[task.first]) + 1, task.end(folds)))
-    predicted = np.asarray(fitted.predict(history.take(ahead)[0]), dtype=np.float64)
-    if predicted.size != len(ahead) * n_columns:
-        raise ValueError(f"predict gave shape {predicted.shape} for {len(ahead)} rows of {n_columns} series.")
-    codes = history.codes[ahead][:, None] + np.arange(n_columns)  # (n_ahead, n_columns)
-    values = np.full(len(panel.values), np.nan)
-    values[panel.indptr[codes] + history.steps[ahead][:, None] - panel.first[codes]] = predicted.reshape(codes.shape)
-    return values[row]
+    work = Work(history, knowledge, folds, targets_of(history.panel, folds, knowledge.delays), levels)
+    cells = _cells(named, refit, len(folds.origins))
+    answers = run(cells, work, n_jobs=n_jobs, folder=folder, verbose=verbose)
+    names, values, seconds, failures = _collected(named, cells, answers, work)
+    return BacktestResult(_frame(names, values, work), seconds, failures, history.panel)
 
 
 def _collected(
-    named: dict[Hashable, Any],
-    tasks: list[_Task],
-    answers: list[_Answer | Exception],
-    targets: Targets,
-    n_quantiles: int,
+    named: dict[Hashable, Any], cells: list[Cell], answers: list[Answer | Exception], work: Work
 ) -> tuple[list[Hashable], Floats, pd.DataFrame, dict[Hashable, str]]:
     """Models that did not fail, their values (n_models, n_entries, 1 + n_quantiles) and seconds, and the failures."""
     errors: dict[Hashable, Exception] = {}
-    for task, answer in zip(tasks, answers, strict=True):
+    for cell, answer in zip(cells, answers, strict=True):
         if isinstance(answer, Exception):
-            errors.setdefault(task.name, answer)
+            errors.setdefault(cell.name, answer)
     failures = {name: f"{type(error).__name__}: {error}" for name, error in errors.items()}
     _report(failures, next(iter(errors.values()), None), len(named))
     models = [name for name in named if name not in errors]
     number = {name: k for k, name in enumerate(models)}
-    values = np.empty((len(models), len(targets.row), 1 + n_quantiles))
+    values = np.empty((len(models), len(work.targets.row), 1 + len(work.quantiles)))
     seconds = np.zeros((len(models), 2))
-    for task, answer in zip(tasks, answers, strict=True):
-        if task.name in number and isinstance(answer, _Answer):
-            k, entries = number[task.name], task.entries(targets)
+    for cell, answer in zip(cells, answers, strict=True):
+        if cell.name in number and isinstance(answer, Answer):
+            k, entries = number[cell.name], work.entries(cell.first, cell.stop)
             values[k, entries, 0], values[k, entries, 1:] = answer.forecast, answer.quantiles
             seconds[k] += answer.fit_seconds, answer.predict_seconds
     index = pd.Index(models, name="model", tupleize_cols=False)
@@ -231,11 +129,10 @@ def _report(failures: dict[Hashable, str], first: Exception | None, n_models: in
         warnings.warn(f"{name!r} failed and is left out: {text}", ModelFailedWarning, stacklevel=4)
 
 
-def _frame(
-    models: list[Hashable], history: History, folds: Folds, targets: Targets, values: Floats, quantiles: list[float]
-) -> pd.DataFrame:
+def _frame(models: list[Hashable], values: Floats, work: Work) -> pd.DataFrame:
     """The tidy frame, from flat arrays."""
-    panel, n_models = history.panel, len(models)
+    folds, targets = work.folds, work.targets
+    panel, n_models = work.history.panel, len(models)
     labels = ["y" if label is None else label for label in panel.ids]
     grid = panel.axis.index(np.arange(panel.ends.max()))
     origin = np.tile(folds.origins[targets.fold], n_models)
@@ -248,7 +145,7 @@ def _frame(
         "actual": np.tile(targets.actual, n_models),
         "forecast": values[..., 0].ravel(),
     }
-    columns |= {level: values[..., 1 + k].ravel() for k, level in enumerate(quantiles)}
+    columns |= {level: values[..., 1 + k].ravel() for k, level in enumerate(work.quantiles)}
     return pd.DataFrame(columns, copy=False)
 
 
@@ -273,10 +170,10 @@ def _levels(quantiles: Sequence[float] | None) -> list[float]:
     return levels
 
 
-def _tasks(named: dict[Hashable, Any], refit: bool | int, n_folds: int) -> list[_Task]:
+def _cells(named: dict[Hashable, Any], refit: bool | int, n_folds: int) -> list[Cell]:
     every = {name: _folds_a_fit(refit, name, model, n_folds) for name, model in named.items()}
     return [
-        _Task(name, model, first, min(first + every[name], n_folds))
+        Cell(name, model, first, min(first + every[name], n_folds))
         for name, model in named.items()
         for first in range(0, n_folds, every[name])
     ]

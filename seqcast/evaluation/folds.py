@@ -118,7 +118,7 @@ def cut_folds(cv: Any, panel: Panel) -> Folds:
     return Folds(trains, np.array(origins, np.int64), np.concatenate(tests).astype(np.int64), fold)
 
 
-def targets_of(panel: Panel, folds: Folds) -> Targets:
+def targets_of(panel: Panel, folds: Folds, delays: Integers) -> Targets:
     """The rows to forecast: those that were given, of series with a known value in the training steps of the fold."""
     n_tested = len(folds.tested)
     series = np.repeat(np.arange(panel.n_series), n_tested)
@@ -126,7 +126,7 @@ def targets_of(panel: Panel, folds: Folds) -> Targets:
     offset = tested - panel.first[series]
     inside = (offset >= 0) & (offset < panel.lengths[series])
     row = panel.indptr[series] + np.where(inside, offset, 0)
-    kept = inside & panel.present[row] & _is_begun(panel, folds)[series, fold]
+    kept = inside & panel.present[row] & _is_begun(panel, folds, delays)[series, fold]
     series, fold, row = series[kept], fold[kept], row[kept]
     if len(row) == 0:
         raise ShortSeriesError(
@@ -154,16 +154,16 @@ def _splits(cv: Any, times: pd.DataFrame) -> Iterator[tuple[Integers, Integers]]
     return cv.split(times)
 
 
-def _is_begun(panel: Panel, folds: Folds) -> NDArray[np.bool_]:
+def _is_begun(panel: Panel, folds: Folds, delays: Integers) -> NDArray[np.bool_]:
     """Whether each series has a known value from the start of training to each origin, (n_series, n_folds)."""
     known = np.concatenate([[0], np.cumsum(~np.isnan(panel.values))])
     starts = np.array([t.start if isinstance(t, slice) else t.min() for t in folds.trains])
 
-    def count(steps: Integers) -> Integers:  # known values of each series before a step, (n_series, n_folds)
+    def count(steps: Integers) -> Integers:  # known values of each series before steps, (n_series, n_folds)
         offset = np.clip(steps - panel.first[:, None], 0, panel.lengths[:, None])
         return known[panel.indptr[:-1, None] + offset]
 
-    return count(folds.origins + 1) > count(starts)
+    return count(folds.origins + 1 - delays[:, None]) > count(starts)
 
 
 def _take(data: Any, rows: Integers) -> Any:
