@@ -11,7 +11,7 @@ from seqcast.networks.embedding import PatchEmbedding
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.heads import Head, QuantileHead
 from seqcast.networks.linear import RidgePath
-from seqcast.networks.normalization import NORMALIZATIONS, window_center, window_scale
+from seqcast.networks.normalization import NORMALIZATIONS, fill_gaps, window_center, window_scale
 
 BACKBONES = {
     "RNN": lambda: RecurrentBackbone(nn.RNN, 8, 2, 0.0),
@@ -190,3 +190,31 @@ def test_dropout_leaves_out_its_share_and_keeps_the_mean():
     assert_allclose(out.mean(), 1.0, atol=0.01)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(dropout.eval()(out), out)
+
+
+def test_gaps_of_a_window_without_seasons_become_straight_lines():
+    z, observed = torch.tensor([[0.0, 1.0, 0.0, 3.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0, 1.0, 0.0]])
+    assert fill_gaps(z, observed, 1).tolist() == [[1.0, 1.0, 2.0, 3.0, 3.0]]
+
+
+def test_gaps_of_a_season_are_filled_by_the_season():
+    season = torch.tensor([0.0, 5.0, 1.0, 7.0]).repeat(4)[None]
+    observed = torch.ones(1, 16)
+    observed[0, [0, 5, 6, 15]] = 0
+    torch.testing.assert_close(fill_gaps(season * observed, observed, 4), season)
+
+
+def test_observed_steps_and_empty_windows_stay_as_they_are():
+    z = torch.randn(3, 12)
+    observed = (torch.rand(3, 12) < 0.6).float()
+    observed[2] = 0
+    filled = fill_gaps(z * observed, observed, 3)
+    assert torch.equal(filled[observed > 0], z[observed > 0])
+    assert not filled[2].any()
+
+
+def test_a_filled_window_looks_at_itself_alone():
+    z, observed = torch.randn(4, 12), (torch.rand(4, 12) < 0.5).float()
+    z = z * observed
+    alone = torch.cat([fill_gaps(z[i : i + 1], observed[i : i + 1], 4) for i in range(4)])
+    torch.testing.assert_close(fill_gaps(z, observed, 4), alone)

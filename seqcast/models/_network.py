@@ -295,6 +295,7 @@ class NetworkForecaster(WindowForecaster):
             normalization=a["normalization"],
             linear_skip=a["linear_skip"],
             n_calendar=a.get("n_calendar", 0),
+            season_length=a.get("season_length"),
             backbone=self._make_backbone(a, embedding.n_past, embedding.n_future),
             embedding=embedding,
             head=_finished_head(head, levels, family),

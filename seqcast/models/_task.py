@@ -163,7 +163,9 @@ def choose(
         return [Choice(transforms[0], normalizations[0], middle)], scores
 
     trials: dict[Choice, Trial] = {}
-    network_of = partial(ForecastNetwork, horizon=horizon, past_only=past_only, n_calendar=n_calendar)
+    network_of = partial(
+        ForecastNetwork, horizon=horizon, past_only=past_only, n_calendar=n_calendar, season_length=season_length
+    )
 
     def near(choices: Sequence[Choice]) -> list[Choice]:
         for choice in choices:

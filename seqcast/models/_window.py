@@ -117,6 +117,7 @@ class WindowForecaster(BaseForecaster):
             "past_only": past_only,
             "normalization": choice.normalization,
             "n_calendar": len(Calendar(self.calendar_)),
+            "season_length": self.season_length_,
         }
 
     def _build(self, architecture: dict[str, Any]) -> ForecastNetwork:

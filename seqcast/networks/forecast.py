@@ -8,7 +8,7 @@ from torch import nn
 from seqcast.networks.embedding import PatchEmbedding
 from seqcast.networks.heads import DistributionHead, Head, QuantileHead
 from seqcast.networks.linear import LinearSkip
-from seqcast.networks.normalization import window_center, window_scale
+from seqcast.networks.normalization import fill_gaps, window_center, window_scale
 
 __all__ = ["ForecastNetwork", "Normalised"]
 
@@ -16,7 +16,7 @@ __all__ = ["ForecastNetwork", "Normalised"]
 class Normalised(NamedTuple):
     """Windows in units of their own past; only this is what a forecast can see."""
 
-    z: torch.Tensor  # (n, lookback), 0 where masked
+    z: torch.Tensor  # (n, lookback), filled where masked
     observed: torch.Tensor  # (n, lookback)
     features: torch.Tensor  # (n, lookback + horizon, n_features), those known only up to the origin 0 after it
     center: torch.Tensor  # (n, 1)
@@ -34,6 +34,8 @@ class ForecastNetwork(nn.Module):
         For each covariate, whether it is known only up to the origin.
     normalization : {"mean", "mean_std", "last"}
         How a window is put in units of its own past.
+    season_length : int, optional
+        Steps of a season, by which gaps are filled; None leaves them at the center.
     linear_skip : bool
         Whether the network corrects a linear forecast, or the center of the window.
     n_calendar : int
@@ -60,6 +62,7 @@ class ForecastNetwork(nn.Module):
         horizon: int,
         past_only: tuple[bool, ...] = (),
         normalization: str = "mean",
+        season_length: int | None = None,
         linear_skip: bool = True,
         n_calendar: int = 0,
         backbone: nn.Module | None = None,
@@ -68,6 +71,7 @@ class ForecastNetwork(nn.Module):
     ):
         super().__init__()
         self.lookback, self.horizon, self.normalization = lookback, horizon, normalization
+        self.season_length = season_length
         is_known = torch.ones(lookback + horizon, len(past_only), dtype=torch.bool)
         is_known[lookback:] = ~torch.tensor(past_only, dtype=torch.bool)
         self.register_buffer("is_known", is_known, persistent=False)
@@ -89,7 +93,10 @@ class ForecastNetwork(nn.Module):
         features = windows[..., 2:]  # (n, lookback + horizon, n_features)
         if self.has_past_only:
             features = features * self.is_known
-        return Normalised((value - center) / scale * observed, observed, features, center, scale)
+        z = (value - center) / scale * observed
+        if self.season_length is not None:
+            z = fill_gaps(z, observed, self.season_length)
+        return Normalised(z, observed, features, center, scale)
 
     def targets(self, windows: torch.Tensor, past: Normalised) -> tuple[torch.Tensor, torch.Tensor]:
         """The future in the same units, and 1 where it is known, else 0: (n, horizon) each."""

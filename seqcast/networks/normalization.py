@@ -1,8 +1,9 @@
 """Each window in units of its own observed past."""
 
 import torch
+from torch.nn import functional as F
 
-__all__ = ["NORMALIZATIONS", "window_center", "window_scale"]
+__all__ = ["NORMALIZATIONS", "fill_gaps", "window_center", "window_scale"]
 
 NORMALIZATIONS = ("mean", "mean_std", "last")
 
@@ -33,3 +34,36 @@ def window_scale(
     count = observed.sum(1, keepdim=True)
     spread = (squares / count.clamp(min=1) + (0.1 * typical) ** 2).sqrt()
     return torch.where(count > 0, spread, typical)  # (n, 1)
+
+
+def fill_gaps(z: torch.Tensor, observed: torch.Tensor, season_length: int) -> torch.Tensor:
+    """Fill what is masked in windows (n, lookback) from their own observed steps.
+
+    Less the mean of its place in the season, a gap is a straight line between its ends, and level at the ends of the
+    window; where a place was never observed, or the window holds less than two seasons, that mean is 0.
+    """
+    if bool(observed.all()):
+        return z
+    n, lookback = z.shape
+    profile = _seasonal_means(z, observed, season_length)  # (n, lookback)
+    step = torch.arange(lookback, device=z.device).expand(n, -1)
+    is_observed = observed > 0
+    before = torch.where(is_observed, step, -1).cummax(1).values
+    after = torch.where(is_observed, step, lookback).flip(1).cummin(1).values.flip(1)
+    left, right = before.clamp(min=0), after.clamp(max=lookback - 1)
+    left, right = torch.where(before < 0, right, left), torch.where(after == lookback, left, right)
+    rest = (z - profile) * observed
+    share = (step - left) / (right - left).clamp(min=1)
+    line = torch.lerp(rest.gather(1, left), rest.gather(1, right), share.to(z.dtype))
+    return torch.where(is_observed, z, profile + line)
+
+
+def _seasonal_means(z: torch.Tensor, observed: torch.Tensor, season_length: int) -> torch.Tensor:
+    """Mean of the observed steps at each step's place in the season, (n, lookback)."""
+    lookback = z.shape[1]
+    if not 1 < season_length <= lookback // 2:
+        return torch.zeros_like(z)
+    missing = -lookback % season_length
+    total, count = (F.pad(x, (missing, 0)).unflatten(1, (-1, season_length)).sum(1) for x in (z * observed, observed))
+    means = total / count.clamp(min=1)  # (n, season_length)
+    return means.repeat(1, (lookback + missing) // season_length)[:, missing:]
