@@ -13,7 +13,7 @@ from seqcast.rolling import answer, clip, open_ended, scaled_errors
 __all__ = ["LEVELS", "draw_paths"]
 
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
-N_ERRORS, N_ORIGINS = 20_000, (50, 1000)  # forecasts whose errors say what hangs together; origins
+N_ERRORS, N_ORIGINS = 20_000, (50, 400)  # forecasts whose errors say what hangs together; origins
 
 
 def draw_paths(

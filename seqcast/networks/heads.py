@@ -52,24 +52,27 @@ class QuantileHead(nn.Module):
     ``q[m] = f[m]``, ``q[k] = q[k - 1] + softplus(f[k])`` above the middle level m, and the mirror image below.
     """
 
+    location: torch.Tensor  # (n_levels,)
+    is_scaled: torch.Tensor  # (n_levels,)
+    sums: torch.Tensor  # (n_levels, n_levels), which steps each level adds or subtracts
+
     def __init__(self, head: Head, middle: int, first_step: float = 0.1):
         super().__init__()
         self.head, self.middle = head, middle
         self.offset = torch.tensor(first_step).expm1().log().item()  # softplus(offset) = first_step
         _name_outputs(self, head.location.tolist(), head.is_scaled.tolist())
+        step, level = torch.meshgrid(2 * [torch.arange(len(head.location))], indexing="ij")
+        above, below = (middle < step) & (step <= level), (level <= step) & (step < middle)
+        self.register_buffer("sums", above.float() - below.float(), persistent=False)
 
     def widened(self, outputs: torch.Tensor, factor: torch.Tensor | float) -> torch.Tensor:
-        """Quantiles whose distances from the middle one are multiplied."""
+        """Quantiles whose distances from the middle one are multiplied; rounding in the sums leaves no crossing."""
         middle = outputs[..., self.middle : self.middle + 1]
-        return middle + factor * (outputs - middle)
+        return (middle + factor * (outputs - middle)).cummax(-1).values
 
     def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        raw, m = self.head(hidden, known), self.middle  # (n, horizon, n_levels)
-        steps = F.softplus(raw + self.offset)
-        middle = raw[..., m : m + 1]
-        above = middle + steps[..., m + 1 :].cumsum(-1)
-        below = middle - steps[..., :m].flip(-1).cumsum(-1).flip(-1)
-        return torch.cat((below, middle, above), -1)  # (n, horizon, n_levels), increasing
+        raw = self.head(hidden, known)  # (n, horizon, n_levels)
+        return raw[..., self.middle : self.middle + 1] + F.softplus(raw + self.offset) @ self.sums
 
 
 class DistributionHead(nn.Module):
