@@ -4,6 +4,8 @@ Every head says which of its outputs the linear forecast is added to (``location
 the window (``is_scaled``), and which is in the middle.
 """
 
+from itertools import accumulate
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -54,25 +56,25 @@ class QuantileHead(nn.Module):
 
     location: torch.Tensor  # (n_levels,)
     is_scaled: torch.Tensor  # (n_levels,)
-    sums: torch.Tensor  # (n_levels, n_levels), which steps each level adds or subtracts
 
     def __init__(self, head: Head, middle: int, first_step: float = 0.1):
         super().__init__()
         self.head, self.middle = head, middle
         self.offset = torch.tensor(first_step).expm1().log().item()  # softplus(offset) = first_step
         _name_outputs(self, head.location.tolist(), head.is_scaled.tolist())
-        step, level = torch.meshgrid(2 * [torch.arange(len(head.location))], indexing="ij")
-        above, below = (middle < step) & (step <= level), (level <= step) & (step < middle)
-        self.register_buffer("sums", above.float() - below.float(), persistent=False)
 
     def widened(self, outputs: torch.Tensor, factor: torch.Tensor | float) -> torch.Tensor:
-        """Quantiles whose distances from the middle one are multiplied; rounding in the sums leaves no crossing."""
+        """Quantiles whose distances from the middle one are multiplied."""
         middle = outputs[..., self.middle : self.middle + 1]
-        return (middle + factor * (outputs - middle)).cummax(-1).values
+        return middle + factor * (outputs - middle)
 
     def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        raw = self.head(hidden, known)  # (n, horizon, n_levels)
-        return raw[..., self.middle : self.middle + 1] + F.softplus(raw + self.offset) @ self.sums
+        raw = self.head(hidden, known).permute(2, 0, 1).contiguous()  # (n_levels, n, horizon)
+        steps, middle = F.softplus(raw + self.offset).unbind(), raw[self.middle]
+        below = accumulate(steps[: self.middle][::-1], torch.sub, initial=middle)
+        above = accumulate(steps[self.middle + 1 :], torch.add, initial=middle)
+        levels = [*list(below)[:0:-1], *above]
+        return torch.stack(levels).permute(1, 2, 0)  # (n, horizon, n_levels), increasing
 
 
 class DistributionHead(nn.Module):
