@@ -19,7 +19,8 @@ class Rows(NamedTuple):
     width: Floats  # (n, horizon or 1, 2): what a score counts below and above the forecast, before the local scale
 
     def joined(self, other: "Rows") -> "Rows":
-        return Rows(*map(np.concatenate, zip(self, other, strict=True)))
+        parts: Any = (np.concatenate(pair) for pair in zip(self, other, strict=True))
+        return Rows(*parts)
 
     def taken(self, which: Any) -> "Rows":
         return Rows(*(part[which] for part in self))

@@ -28,7 +28,7 @@ FEWEST = 20  # scores from which widths begin to learn, and that calibration tri
 RATE = 0.12  # of learning: a miss widens an interval by about this share
 FARTHEST = 3.0  # logarithm of the factor by which learning may widen or narrow, at most
 COVERAGES = np.array([0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99])  # of the intervals that learn
-N_BLOCKS = 16  # of the calibration, for the test of drift
+N_BLOCKS = 20  # of the calibration, for the test of drift
 TINY = 1e-9
 
 
@@ -118,8 +118,8 @@ def adapted_quantiles(
     issued: deque[Floats] = deque(maxlen=int(lags.max()))
     wanted = {int(t): k for k, t in enumerate(origins)}
     out = np.empty((len(origins), n_series, horizon, len(levels)))
-    every, weights = np.arange(int(origins.max()) + 1), np.ones(window)
-    ready = known_mass(scores, lags, every, weights) >= FEWEST  # (n_origins, horizon)
+    every, weights = range(int(origins.max()) + 1), np.ones(window)
+    ready = known_mass(scores, lags, np.array(every), weights) >= FEWEST  # (n_origins, horizon)
     for t in every:
         _learn(theta, scores, lags, t, issued, rate)
         base = window_quantiles(window_scores(scores, lags, t, window), weights, grid)  # (horizon, n_grid)
@@ -145,10 +145,11 @@ def _learn(theta: Floats, scores: Floats, lags: Integers, t: int, issued: "deque
 
 
 def _nested(base: Floats, spread: Floats, middle: int, grid: Floats, levels: Floats) -> Floats:
-    """Quantiles at any levels from intervals of the grid, each at least as wide as those inside it."""
+    """Quantiles at increasing levels from intervals of the grid, each at least as wide as those inside it."""
     down = np.maximum.accumulate(-spread[..., : middle + 1][..., ::-1], axis=-1)[..., ::-1]
     up = np.maximum.accumulate(spread[..., middle:], axis=-1)[..., 1:]
-    return interpolate_levels(base[:, middle, None] + np.concatenate([-down, up], axis=-1), grid, levels)
+    values = base[:, middle, None] + np.concatenate([-down, up], axis=-1)
+    return np.maximum.accumulate(interpolate_levels(values, grid, levels), axis=-1)  # in spite of rounding
 
 
 def drift_p_value(scores: Floats, lag: int) -> float:

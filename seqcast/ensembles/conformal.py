@@ -32,7 +32,7 @@ from seqcast.series import SeriesForecaster
 __all__ = ["ConformalForecaster"]
 
 _SHARED = ("horizon", "season_length", "freq", "past_features")  # parameters that a wrapper decides
-_HALF_LIVES = (5.0, 10.0, 20.0, 40.0, math.inf)  # of the local scale, in origins of a chain
+_HALF_LIVES = (5.0, 10.0, 20.0, 40.0)  # of the local scale, in origins of a chain
 _OUTER = [0.1, 0.9]  # quantiles of the forecaster itself that may serve as scale
 _WIDTH = float(ndtri(_OUTER[1]) * np.sqrt(np.pi / 2))  # of such a quantile in mean absolute errors, if they are normal
 _MOST_POOLED = 20_000  # scores of one step in a window, at most
@@ -143,6 +143,7 @@ class ConformalForecaster(BaseForecaster):
     refit: bool = option(True, boolean(), "Whether the forecaster learns from the calibration part too, afterwards.")
 
     rows_: tuple[Any, ...]  # Rows, as a file can hold them
+    resume_: Integers  # (n_series,) grid step of the first origin that is not among them
 
     def fit(self, X: Any, y: Any = SERIES) -> Self:
         """Learn from a history; parameters, errors and what is returned are those of every forecaster."""
@@ -230,27 +231,26 @@ class ConformalForecaster(BaseForecaster):
 
     def _choose(self, panel: Panel, rows: Rows) -> None:
         """Choose the scale that foretells the calibration errors best, and keep the forecasts."""
-        self.stride_, self.half_life_, self.uses_quantiles_ = 1, math.inf, False
+        self.stride_, self.half_life_, self.uses_quantiles_ = 1, _HALF_LIVES[-1], False
         plain = rows._replace(width=np.ones((len(rows.code), 1, 2)))
-        self.rows_ = tuple(plain)
-        if not len(rows.code):
-            return
         last, season = int(panel.ends.max()), self.season_length_
         actual = values_from(panel, rows.code, rows.step, self.horizon)
+        if np.isnan(actual - rows.forecast).all():
+            self.rows_ = tuple(plain.taken(slice(0)))
+            return
+        own_phase = (last - rows.step) % season == 0
+        is_seasonal = (~np.isnan(actual - rows.forecast)[own_phase]).sum(axis=0).min() >= 2 * FEWEST
+        strides = [1, season] if season > 1 and is_seasonal else [1]
         kinds = [False, True] if _has_quantiles(self.forecaster_) else [False]
         best = math.inf
-        for uses_quantiles, stride, half_life in product(kinds, sorted({1, season}), _HALF_LIVES):
+        for uses_quantiles, stride, half_life in product(kinds, strides, _HALF_LIVES):
             prior = np.ones(panel.n_series) if uses_quantiles else self.prior_
             used = rows if uses_quantiles else plain
-            if stride > 1 and not np.any((last - rows.step) % stride == 0):
-                continue
-            chain = make_chain(used, actual, stride, last, half_life, prior)
-            n_known = (~np.isnan(chain.scores)).sum(axis=(0, 1)).min()
-            loss = float(np.nanmean(chain.loss[:: -season // stride]))
-            if loss < best and (stride == 1 or n_known >= 2 * FEWEST):
-                best, self.uses_quantiles_, self.stride_, self.half_life_ = loss, uses_quantiles, stride, half_life
-                kept = used.step > last - 2 * self.window * stride - self.horizon
-                self.rows_ = tuple(used.taken(kept))
+            loss = make_chain(used, actual, stride, last, half_life, prior).loss[:: -(strides[-1] // stride)]
+            mean = float(loss[~np.isnan(loss)].mean())
+            if mean < best:
+                best, self.uses_quantiles_, self.stride_, self.half_life_ = mean, uses_quantiles, stride, half_life
+                self.rows_ = tuple(used.taken(used.step > last - 2 * self.window * stride - self.horizon))
         if self.method == "split":
             self._warn_of_drift(panel, last)
 
