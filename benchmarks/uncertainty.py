@@ -240,7 +240,7 @@ _HEADS = {
         "|---|---|---|---|---|---|---|---|---|---|",
     ],
     True: [
-        "| model | method | coverage | 250 days | in 2008-2010 | width | widest | Winkler | width, Winkler over split |",
+        "| model | method | coverage | 250 days | 2008-2010 | width | widest | Winkler | width, Winkler over split |",
         "|---|---|---|---|---|---|---|---|---|",
     ],
 }

@@ -19,10 +19,12 @@ class Rows(NamedTuple):
     width: Floats  # (n, horizon or 1, 2): what a score counts below and above the forecast, before the local scale
 
     def joined(self, other: "Rows") -> "Rows":
+        """Return these rows and then the others."""
         parts: Any = (np.concatenate(pair) for pair in zip(self, other, strict=True))
         return Rows(*parts)
 
     def taken(self, which: Any) -> "Rows":
+        """Return some of the rows."""
         return Rows(*(part[which] for part in self))
 
 

@@ -36,6 +36,7 @@ _HALF_LIVES = (5.0, 10.0, 20.0, 40.0)  # of the local scale, in origins of a cha
 _OUTER = [0.1, 0.9]  # quantiles of the forecaster itself that may serve as scale
 _WIDTH = float(ndtri(_OUTER[1]) * np.sqrt(np.pi / 2))  # of such a quantile in mean absolute errors, if they are normal
 _MOST_POOLED = 20_000  # scores of one step in a window, at most
+_MOST_COMPARED = 20_000  # origins by which scales are chosen; beyond it series are left out
 _DRIFTS = 1e-3  # p-value of the test of drift from which it is told
 
 
@@ -92,9 +93,10 @@ class ConformalForecaster(BaseForecaster):
     adaptive
         The interval of coverage c that the last n scores give is widened about its median by a factor
         :math:`e^{\theta}`, for each series, step and c: :math:`\theta \leftarrow \theta + \eta (\mathrm{miss} - (1 -
-        c))` when an outcome is known (quantile tracking [6]_, in the manner of adaptive conformal inference [7]_). With
-        no assumption on the data the share of misses among T outcomes lies within :math:`|\theta_T - \theta_0| / (\eta
-        T)` of 1 - c, and :math:`|\theta|` is at most 3: intervals are never empty or infinite. :math:`\eta = 0.12`.
+        c))` when an outcome is known (quantile tracking [6]_, in the manner of adaptive conformal inference [7]_), with
+        :math:`\eta = 0.12`. With no assumption on the data the share of misses among T outcomes lies within
+        :math:`|\theta_T - \theta_0| / (\eta T)` of 1 - c. :math:`|\theta|` is kept below 3, so that no interval is
+        empty or infinite; while it is at 3, and where all scores of the window are equal, the promise rests.
 
     All are promises on average over time, not given the state of the series. Single quantiles are balanced by the
     scores' own distribution; the promises hold for central intervals. Rows of the history of fit get the widths of its
@@ -123,6 +125,7 @@ class ConformalForecaster(BaseForecaster):
     >>> nile = load_dataset("nile")
     >>> model = ConformalForecaster(Theta(), method="split", horizon=2).fit(nile[:80])
     >>> model.update(nile[80:]).forecast(interval=0.8).round().to_numpy().tolist()
+    [[643.0, 796.0, 976.0], [594.0, 794.0, 1019.0]]
     """
 
     forecaster: Any = option(
@@ -146,7 +149,22 @@ class ConformalForecaster(BaseForecaster):
     resume_: Integers  # (n_series,) grid step of the first origin that is not among them
 
     def fit(self, X: Any, y: Any = SERIES) -> Self:
-        """Learn from a history; parameters, errors and what is returned are those of every forecaster."""
+        """Learn from a history.
+
+        Parameters
+        ----------
+        X, y
+            As in every forecaster; a Pipeline that is wrapped needs both.
+
+        Returns
+        -------
+        self
+
+        Warns
+        -----
+        CalibrationWarning
+            With ``method="split"``, if the scores drift.
+        """
         self.transformers_ = None
         if isinstance(self.forecaster, Pipeline) and _is_forecaster(self.forecaster):
             if y is SERIES or y is None:
@@ -238,19 +256,22 @@ class ConformalForecaster(BaseForecaster):
         if np.isnan(actual - rows.forecast).all():
             self.rows_ = tuple(plain.taken(slice(0)))
             return
-        own_phase = (last - rows.step) % season == 0
-        is_seasonal = (~np.isnan(actual - rows.forecast)[own_phase]).sum(axis=0).min() >= 2 * FEWEST
+        in_phase = (last - rows.step) % season == 0
+        is_seasonal = (~np.isnan(actual - rows.forecast)[in_phase]).sum(axis=0).min() >= 2 * FEWEST
         strides = [1, season] if season > 1 and is_seasonal else [1]
         kinds = [False, True] if _has_quantiles(self.forecaster_) else [False]
+        compared = rows.code % min(-(-len(actual) // _MOST_COMPARED), panel.n_series) == 0
         best = math.inf
         for uses_quantiles, stride, half_life in product(kinds, strides, _HALF_LIVES):
+            used = (rows if uses_quantiles else plain).taken(compared)
             prior = np.ones(panel.n_series) if uses_quantiles else self.prior_
-            used = rows if uses_quantiles else plain
-            loss = make_chain(used, actual, stride, last, half_life, prior).loss[:: -(strides[-1] // stride)]
+            loss = make_chain(used, actual[compared], stride, last, half_life, prior).loss
+            loss = loss[:: -(strides[-1] // stride)]  # of the same origins, whatever the stride
             mean = float(loss[~np.isnan(loss)].mean())
             if mean < best:
                 best, self.uses_quantiles_, self.stride_, self.half_life_ = mean, uses_quantiles, stride, half_life
-                self.rows_ = tuple(used.taken(used.step > last - 2 * self.window * stride - self.horizon))
+        kept = rows.step > last - 2 * self.window * self.stride_ - self.horizon
+        self.rows_ = tuple((rows if self.uses_quantiles_ else plain).taken(kept))
         if self.method == "split":
             self._warn_of_drift(panel, last)
 
@@ -282,7 +303,7 @@ class ConformalForecaster(BaseForecaster):
         places = self._places(panel, series, positions)
         rows, actual = self._known_rows(panel, places, positions, series, horizon)
         code, at = places.code[series], panel.first[series] + positions + places.shift[series]
-        end = np.append(self.ends_, np.full(panel.n_series, at.max()))[code]
+        end = np.append(self.ends_, np.full(panel.n_series, at.min()))[code]
         at = np.where(at < end, end + (at - end) % self.stride_, at)  # rows of the history: the widths of its end
         point, width = self._forecasts(panel, series, positions, horizon, self.uses_quantiles_)
         out = np.empty((*point.shape, len(quantiles)))
@@ -333,8 +354,7 @@ class ConformalForecaster(BaseForecaster):
         prior = self._prior()
         if len(elsewhere):
             code[elsewhere] = len(known) + np.arange(len(elsewhere))
-            asked = np.zeros(panel.n_series, np.int64)
-            np.maximum.at(asked, series, positions)
+            asked = _latest(panel, series, positions)
             time, end = (panel.first + asked)[elsewhere], int(self.panel_.ends.max())
             shift[elsewhere] = end + (time - end) % self.stride_ - time
             resume[elsewhere] = np.maximum(asked[elsewhere] - FEWEST * self.stride_ - self.horizon, 1)
@@ -353,9 +373,7 @@ class ConformalForecaster(BaseForecaster):
         number[places.code] = np.arange(panel.n_series)
         here = number[kept.code] >= 0
         actual[here] = values_from(panel, number[kept.code[here]], kept.step[here], horizon)
-        asked = np.zeros(panel.n_series, np.int64)
-        np.maximum.at(asked, series, positions)
-        new, back = runs(np.maximum(asked - places.resume, 0))
+        new, back = runs(np.maximum(_latest(panel, series, positions) - places.resume, 0))
         origin = places.resume[new] + back
         phases = np.unique((panel.first[series] + positions + places.shift[series]) % self.stride_)
         used = np.isin((panel.first[new] + origin + places.shift[new]) % self.stride_, phases)
@@ -395,6 +413,13 @@ class ConformalForecaster(BaseForecaster):
             f"at each step, step {int(np.argmin(mass.min(axis=0))) + 1} has {least:.4g}, whose widest interval is "
             f"{math.floor(1e4 * widest) / 1e4}. Give a longer history, or more of it by n_calibration."
         )
+
+
+def _latest(panel: Panel, series: Integers, positions: Integers) -> Integers:
+    """The last position that is asked for of each series, 0 where none is."""
+    asked = np.zeros(panel.n_series, np.int64)
+    np.maximum.at(asked, series, positions)
+    return asked
 
 
 def _has_quantiles(forecaster: BaseForecaster) -> bool:
