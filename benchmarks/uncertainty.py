@@ -33,6 +33,7 @@ MODELS = {**POINT_MODELS, "Historic average": seqcast.HistoricAverage}
 INTERVALS = (0.8, 0.95)
 N_BLOCKS = 8  # of the horizon
 STRETCH = 250  # days
+M4_ORIGINS = 6
 
 Run = Callable[[Callable[..., Any], str, str], dict[str, Any]]  # a model with settings, method and part to results
 
@@ -91,19 +92,25 @@ def rolling(
 
 
 def m4_hourly(make: Callable[..., Any], method: str, part: str) -> dict[str, Any]:
-    """One origin in every series, 48 steps before its end."""
+    """A week of origins a day apart, the last 48 steps before the end of every series; the days are told by update."""
     panel = load_dataset("m4_hourly")
     ahead = panel.groupby(level=0, sort=False).cumcount(ascending=False)
-    held = 48 if part == "validation" else 0
+    week = 24 * (M4_ORIGINS - 1) + 48
+    held = week if part == "validation" else 0
     panel, ahead = panel[ahead >= held], ahead[ahead >= held] - held
-    train, test = panel[ahead >= 48], panel[ahead < 48]
+    train = panel[ahead >= week]
     fitted = make(method, horizon=48, season_length=24).fit(train)
     ids = train.index.get_level_values(0).unique()
     levels = [level for c in INTERVALS for level in _levels(c)]
-    frame = fitted.forecast(quantiles=levels).reindex(test.index)
-    bounds = frame.to_numpy().reshape(len(ids), 48, len(levels))
+    actual, bounds = [], []
+    for left in range(week, 47, -24):
+        if left < week:
+            fitted.update(panel[(ahead >= left) & (ahead < left + 24)])
+        test = panel[(ahead < left) & (ahead >= left - 48)]
+        actual.append(test.to_numpy().reshape(len(ids), 48))
+        bounds.append(fitted.forecast(quantiles=levels).reindex(test.index).to_numpy().reshape(len(ids), 48, -1))
     scale = np.array([seasonal_scale(train.loc[one].to_numpy(), 24) for one in ids])[:, None]
-    return _summary(test.to_numpy().reshape(len(ids), 48), bounds, scale, lags=0)
+    return _summary(np.array(actual), np.array(bounds), scale, lags=1)
 
 
 def sp500_days(make: Callable[..., Any], method: str, part: str) -> dict[str, Any]:
