@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # completion and type checkers see what users get on first us
         Theta,
         WindowAverage,
     )
-    from seqcast.ensembles import EnsembleForecaster, ReturnsForecaster
+    from seqcast.ensembles import ConformalForecaster, EnsembleForecaster, ReturnsForecaster
     from seqcast.features import CalendarFeatures, FourierFeatures, HolidayFeatures, LagFeatures, RollingFeatures
     from seqcast.models import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
     from seqcast.panel import from_long, future_rows, to_long
@@ -36,7 +36,8 @@ __version__ = "0.1.0"
 # fmt: off
 __all__ = [
     "ARIMA", "ETS", "EWMA", "GARCH", "AutoARIMA", "AutoETS", "AutoTheta", "BaseForecaster", "CalendarFeatures",
-    "Drift", "EnsembleForecaster", "FourierFeatures", "GRUForecaster", "HistoricAverage", "HolidayFeatures",
+    "ConformalForecaster", "Drift", "EnsembleForecaster", "FourierFeatures", "GRUForecaster", "HistoricAverage",
+    "HolidayFeatures",
     "LSTMForecaster", "LagFeatures", "Naive", "RNNForecaster", "RegressionForecaster", "ReturnsForecaster",
     "RidgeForecaster", "RollingFeatures", "STLForecaster", "SeasonalNaive", "SeriesForecaster", "Theta",
     "TransformerForecaster", "WindowAverage", "datasets", "evaluation", "exceptions", "from_long", "future_rows",
@@ -47,7 +48,7 @@ _HOMES = {
     "base": "BaseForecaster",
     "baselines": "ARIMA ETS EWMA GARCH AutoARIMA AutoETS AutoTheta Drift HistoricAverage Naive RegressionForecaster "
     "SeasonalNaive STLForecaster Theta WindowAverage",
-    "ensembles": "EnsembleForecaster ReturnsForecaster",
+    "ensembles": "ConformalForecaster EnsembleForecaster ReturnsForecaster",
     "features": "CalendarFeatures FourierFeatures HolidayFeatures LagFeatures RollingFeatures",
     "models": "GRUForecaster LSTMForecaster RidgeForecaster RNNForecaster TransformerForecaster",
     "panel": "from_long future_rows to_long",
