@@ -22,7 +22,7 @@ import seqcast
 from seqcast.models.recurrent import RecurrentBackbone
 from seqcast.networks.forecast import ForecastNetwork, Normalised
 
-COMMON = {"n_members": 1, "lookback": 168, "batch_size": 64, "max_steps": 600}
+COMMON = {"n_members": 1, "lookback": 168, "batch_size": 64, "max_steps": 400}
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     runs = [run for run in product(arguments.data, arguments.model, ARMS) if _model(run[1], run[2]) in MODELS]
     for name, model, arm in tqdm(runs, desc="ablation", unit="run", smoothing=0):
         _run(name, _model(model, arm), 0, _settings(arm, arguments))
-    common = ", ".join(f"{name}={value}" for name, value in [*COMMON.items(), *arguments.set])
+    common = ", ".join(f"{name}={value}" for name, value in {**COMMON, **dict(arguments.set)}.items())
     print(
         f"{datetime.date.today()}, seqcast {seqcast.__version__}, torch {torch.__version__}, python "
         f"{platform.python_version()}, validation parts, seed 0, all rows with {common}\n"

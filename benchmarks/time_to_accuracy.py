@@ -1,9 +1,9 @@
 """Error against seconds on M4 hourly: a table, and docs/time_to_accuracy.png.
 
 Each point is a fit of its own that knows its number of steps: seconds of ``fit`` on one thread, in which are the
-automatic choices, the ridge and the training of every member, against the OWA of the 48 steps after it. The last point
-of a network stops by itself. CPU seconds, which the picture shows, are the wall seconds of a machine that has nothing
-else to do. Runs are kept in ``--out``; those that are there are not repeated.
+automatic choices, the ridge and the training of every member, against the OWA of the 48 steps after it. With "auto"
+steps the network stops by itself. CPU seconds, which the picture shows, are the wall seconds of an idle machine.
+Runs are kept in ``--out``; those that are there are not repeated.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tqdm import tqdm
 import seqcast
 
 DATA = "m4-hourly"
-STEPS = (1, 50, 100, 200, 400, 800, 1600)
+STEPS = (1, 50, 100, 200, 400, 800, 1600, "auto")
 TARGET = 0.77
 OTHERS = "NeuralForecast's LSTM at its defaults .77, GluonTS's DeepAR 1.19, Darts' LSTM 3.5"
 BESIDE = ("Ridge", "Seasonal naive")  # models without steps, for comparison
@@ -43,8 +43,8 @@ class Point(NamedTuple):
 
 def main() -> None:
     arguments = _arguments()
-    fits = [(model, steps) for model in arguments.model for steps in (*arguments.steps, None)]
-    fits += [(model, None) for model in BESIDE]
+    fits = [(model, steps) for model in arguments.model for steps in arguments.steps]
+    fits += [(model, "auto") for model in BESIDE]
     curves: dict[str, list[Point]] = {model: [] for model, _ in fits}
     for model, steps in tqdm(fits, desc="time to accuracy", unit="fit", smoothing=0):
         curves[model].append(_point(model, steps, arguments))
@@ -55,14 +55,14 @@ def main() -> None:
     )
     print(_table(curves))
     figure = Figure(figsize=(8, 4), layout="constrained")
-    _draw(figure.subplots(), curves)
+    _draw(figure.subplots(), curves, arguments)
     figure.savefig(arguments.picture, dpi=110)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", default=list(NETWORKS), choices=list(NETWORKS), metavar="NAME")
-    parser.add_argument("--steps", nargs="+", type=int, default=STEPS, metavar="N")
+    parser.add_argument("--steps", nargs="+", type=_steps, default=STEPS, metavar="N", help='or "auto"')
     parser.add_argument("--part", choices=["validation", "test"], default="test")
     parser.add_argument("--out", type=Path, default=Path("time_to_accuracy"), help="folder of the runs")
     parser.add_argument("--picture", type=Path, default=PICTURE)
@@ -70,11 +70,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _point(model: str, steps: int | None, arguments: argparse.Namespace) -> Point:
+def _steps(text: str) -> int | str:
+    return text if text == "auto" else int(text)
+
+
+def _point(model: str, steps: int | str, arguments: argparse.Namespace) -> Point:
     """One fit, kept as a file."""
-    path = arguments.out / arguments.part / f"{model}-{steps or 'auto'}.json"
+    path = arguments.out / arguments.part / f"{model}-{steps}.json"
     if not path.exists():
-        point = _fit(model, {"max_steps": steps, "early_stopping": False} if steps else {}, arguments)
+        point = _fit(model, {} if steps == "auto" else {"max_steps": steps, "early_stopping": False}, arguments)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(point))
     return Point(*json.loads(path.read_text()))
@@ -124,12 +128,13 @@ def _table(curves: dict[str, list[Point]]) -> str:
     return "\n".join(lines)
 
 
-def _draw(ax: Axes, curves: dict[str, list[Point]]) -> None:
+def _draw(ax: Axes, curves: dict[str, list[Point]], arguments: argparse.Namespace) -> None:
     for color, model in zip(COLORS, [model for model in curves if model in NETWORKS], strict=False):
         points = sorted(curves[model], key=lambda point: point.cpu_seconds)
         ax.plot([p.cpu_seconds for p in points], [p.owa for p in points], "o-", color=color, ms=4, lw=1.6, label=model)
-        stopped = curves[model][-1]
-        ax.plot(stopped.cpu_seconds, stopped.owa, "*", color=color, ms=13)
+        if "auto" in arguments.steps:
+            stopped = curves[model][arguments.steps.index("auto")]
+            ax.plot(stopped.cpu_seconds, stopped.owa, "*", color=color, ms=13)
     for marker, model in zip("sD", BESIDE, strict=True):
         (point,) = curves[model]
         ax.plot(max(point.cpu_seconds, 0.1), point.owa, marker, color="#333333", ms=5, label=model)
