@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from seqcast import metrics
-from seqcast.evaluation.diebold_mariano import TOO_FEW, adjust_p_values, diebold_mariano, is_enough, verdict_of
+from seqcast.evaluation.diebold_mariano import TOO_FEW, adjust_p_values, diebold_mariano, verdict_of
 from seqcast.evaluation.losses import Cells
 from seqcast.evaluation.result import BacktestResult
 from seqcast.evaluation.skill import skill_interval
@@ -60,9 +60,9 @@ def leaderboard(
     What could be luck is told from the losses by origin, the mean over all series (`scaled_errors`): the series of a
     panel share their shocks, so that more series are not more evidence, and more time is. The interval is that of
     `skill_interval`, whose bootstrap resamples blocks of time with all series together. The p-value is that of
-    `diebold_mariano`, adjusted by Holm for the number of models; the verdict takes it at 5 %. Interval and verdict are
-    different procedures, and the interval is not adjusted: near the border one may exclude 0 and the other not.
-    With fewer than four origins that do not overlap there are neither. What both assume stands in their notes.
+    `diebold_mariano`, adjusted by Holm for the number of models. A model is called better or worse where p < 5 % and
+    the interval excludes 0. With fewer than four origins that do not overlap there are neither. What both assume stands
+    in their notes.
 
     Examples
     --------
@@ -115,12 +115,11 @@ def _compare(losses: Floats, reference: int, horizon: int, random_state: Any) ->
     tests = [diebold_mariano(one, base, horizon=horizon) for one in losses.T]
     p_values = np.full(len(tests), np.nan)
     p_values[others] = adjust_p_values([tests[k].p_value for k in others])
-    verdicts = [
-        _verdict(one.mean_difference, p, is_enough(len(base), horizon)) for one, p in zip(tests, p_values, strict=True)
-    ]
-    verdicts[reference] = "reference"
-    intervals = np.array([one.interval for one in skills])
+    intervals = np.array([one.interval for one in skills])  # (n_models, 2)
     intervals[reference] = 0.0
+    differences = [test.mean_difference for test in tests]
+    verdicts = [_verdict(*three) for three in zip(differences, intervals, p_values, strict=True)]
+    verdicts[reference] = "reference"
     return pd.DataFrame(
         {
             "skill": [one.skill for one in skills],
@@ -133,7 +132,9 @@ def _compare(losses: Floats, reference: int, horizon: int, random_state: Any) ->
     )
 
 
-def _verdict(difference: float, p_value: float, is_enough: bool) -> str:
+def _verdict(difference: float, interval: Floats, p_value: float) -> str:
     if np.isnan(difference):
         return "forecasts missing"
-    return verdict_of(difference, p_value) if is_enough else TOO_FEW
+    if np.isnan(p_value):
+        return TOO_FEW
+    return "not distinguishable" if interval[0] <= 0 <= interval[1] else verdict_of(difference, p_value)
