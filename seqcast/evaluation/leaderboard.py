@@ -1,6 +1,5 @@
-"""leaderboard: the models of a backtest, best first."""
+"""leaderboard: the models of a backtest, best first, and which differences are more than luck."""
 
-import warnings
 from collections.abc import Hashable
 from typing import Any
 
@@ -8,15 +7,21 @@ import numpy as np
 import pandas as pd
 
 from seqcast import metrics
+from seqcast.evaluation.diebold_mariano import TOO_FEW, adjust_p_values, diebold_mariano, verdict_of
+from seqcast.evaluation.losses import Cells
 from seqcast.evaluation.result import BacktestResult
-from seqcast.panel import Floats, Integers, Panel
-from seqcast.times import season_length_of
+from seqcast.evaluation.skill import skill_interval
+from seqcast.panel import Floats
 
 __all__ = ["leaderboard"]
 
 
 def leaderboard(
-    result: BacktestResult, *, reference: Hashable | None = None, season_length: int | str = "auto"
+    result: BacktestResult,
+    *,
+    reference: Hashable | None = None,
+    season_length: int | str = "auto",
+    random_state: int | np.random.Generator | None = 0,
 ) -> pd.DataFrame:
     """Rank the models of a backtest.
 
@@ -28,13 +33,17 @@ def leaderboard(
         Name of the model to compare with.
     season_length : int or "auto", default="auto"
         Season of the scale; "auto" takes it from the frequency.
+    random_state : int, Generator or None, default=0
+        Seed of the bootstrap of the skill.
 
     Returns
     -------
     DataFrame
         One row a model, sorted by MASE: ``MASE, RMSSE, sMAPE`` (percent); with quantiles ``SQL`` and the share of the
         truth between the lowest and the highest, ``coverage_80`` where these are 0.1 and 0.9; with a reference
-        ``skill``, 1 - MASE / MASE of the reference; ``fit_seconds, predict_seconds``.
+        ``skill``, 1 - MASE / MASE of the reference, its 95 % interval ``skill_lower, skill_upper``, ``p_value`` and
+        ``verdict`` ("better", "worse", "not distinguishable" or "too few independent origins") and the
+        ``independent_origins`` that these rest on; ``fit_seconds, predict_seconds``.
 
     Raises
     ------
@@ -48,6 +57,13 @@ def leaderboard(
     `seqcast.metrics.seasonal_scale` of all values up to the origin. Where that is 0 or unknown (the series was
     constant), the forecast is left out of the scaled measures, with a warning.
 
+    What could be luck is told from the losses by origin, the mean over all series (`scaled_errors`): the series of a
+    panel share their shocks, so that more series are not more evidence, and more time is. The interval is that of
+    `skill_interval`, whose bootstrap resamples blocks of time with all series together. The p-value is that of
+    `diebold_mariano`, adjusted by Holm for the number of models. A model is called better or worse where p < 5 % and
+    the interval excludes 0. With fewer than four origins that do not overlap there are neither. What both assume stands
+    in their notes.
+
     Examples
     --------
     >>> import pandas as pd
@@ -56,101 +72,69 @@ def leaderboard(
     >>> y = pd.Series([1.0, 3.0, 1.0, 3.0, 2.0], index=pd.date_range("2024-01-01", periods=5), name="a")
     >>> models = {"mean": DummyRegressor(), "median": DummyRegressor(strategy="median")}
     >>> result = backtest(models, y, y.to_frame("x"), cv=RollingOriginSplit(1, n_origins=1))
-    >>> leaderboard(result, reference="median").loc["mean", "MASE"].item()
-    0.0
+    >>> leaderboard(result, reference="median")["verdict"].to_dict()
+    {'mean': 'too few independent origins', 'median': 'reference'}
     """
     models, levels = result.models, result.quantiles
     if reference is not None and reference not in models:
         raise ValueError(f"reference={reference!r} is none of the models with forecasts: {models}.")
-    cells = _Cells(result)
-    season = season_length_of(result.history.axis.freq) if season_length == "auto" else int(season_length)
-    scale, root_scale = _scales(result.history, cells.origins, season)  # (n_series, n_origins) each
-    _warn_of_no_scale(cells, scale)
-    rows = [_measures(cells, k, levels, scale, root_scale) for k in range(len(models))]
+    cells = Cells(result, season_length)
+    mase = [cells.mase(k) for k in range(len(models))]  # (n_series, n_origins) each
+    rows = [_measures(cells, k, levels, mase[k]) for k in range(len(models))]
     board = pd.DataFrame(rows, index=pd.Index(models, name="model", tupleize_cols=False))
     if reference is not None:
-        board["skill"] = 1 - board["MASE"] / board["MASE"][reference]
+        losses = np.stack([cells.by_origin(one) for one in mase], axis=1)[cells.is_scored.any(axis=0)]
+        compared = _compare(losses, models.index(reference), cells.overlap, random_state)
+        board = pd.concat([board, compared.set_axis(board.index)], axis=1)
     return board.join(result.seconds.add_suffix("_seconds")).sort_values("MASE", kind="stable")
 
 
-def _measures(cells: "_Cells", model: int, levels: list[float], scale: Floats, root_scale: Floats) -> dict[str, float]:
+def _measures(cells: Cells, model: int, levels: list[float], mase: Any) -> dict[str, float]:
     actual, forecast = cells.actual, cells.cube("forecast", model)  # (n_series, n_origins, n_steps)
-    mase = metrics.mase(actual, forecast, scale=scale, axis=-1)  # (n_series, n_origins)
-    rmsse = metrics.rmsse(actual, forecast, scale=root_scale, axis=-1)
+    rmsse = metrics.rmsse(actual, forecast, scale=cells.root_scale, axis=-1)
     row = {
-        "MASE": cells.average(mase, scale > 0),
-        "RMSSE": cells.average(rmsse, scale > 0, root=True),
+        "MASE": cells.average(mase, cells.is_scored),
+        "RMSSE": cells.average(rmsse, cells.is_scored, root=True),
         "sMAPE": cells.average(metrics.smape(actual, forecast, axis=-1)),
     }
     if levels:
         spread = np.stack([cells.cube(level, model) for level in levels], axis=-1)
-        loss = metrics.scaled_quantile_loss(actual, spread, quantiles=levels, scale=scale, axis=-1)
-        row["SQL"] = cells.average(loss, scale > 0)
+        loss = metrics.scaled_quantile_loss(actual, spread, quantiles=levels, scale=cells.scale, axis=-1)
+        row["SQL"] = cells.average(loss, cells.is_scored)
     if len(levels) > 1:
         inside = metrics.coverage(actual, lower=spread[..., 0], upper=spread[..., -1], axis=-1)
         row[f"coverage_{100 * (levels[-1] - levels[0]):.4g}"] = cells.average(inside)
     return row
 
 
-class _Cells:
-    """The rows of a result as dense arrays (n_series, n_origins, n_steps), NaN where there is no row."""
-
-    def __init__(self, result: BacktestResult) -> None:
-        self.frame = result.forecasts
-        self.n_rows = len(self.frame) // len(result.models)  # of each model, in the same order
-        rows = self.frame.iloc[: self.n_rows]
-        origin, times = pd.factorize(rows["origin"], sort=True)
-        steps, step = np.unique(rows["step"], return_inverse=True)
-        self.where = rows["series"].cat.codes.to_numpy(), origin, step
-        self.shape = len(rows["series"].cat.categories), len(times), len(steps)
-        self.origins = result.history.axis.positions(pd.Index(times))
-        self.actual = self.cube("actual", 0)
-        self.is_known = ~np.isnan(self.actual).all(axis=-1)  # (n_series, n_origins)
-
-    def cube(self, column: Hashable, model: int) -> Floats:
-        """A column of one model."""
-        out = np.full(self.shape, np.nan)
-        out[self.where] = self.frame[column].to_numpy()[model * self.n_rows : (model + 1) * self.n_rows]
-        return out
-
-    def average(self, values: Any, is_scored: Any = True, *, root: bool = False) -> float:
-        """Mean over the origins of each series, then over the series, of the cells with truth (and a scale)."""
-        scored = self.is_known & is_scored
-        count = scored.sum(axis=1)
-        total = np.where(scored, values**2 if root else values, 0.0).sum(axis=1)[count > 0]
-        means = total / count[count > 0]
-        return float(np.mean(np.sqrt(means) if root else means)) if len(means) else np.nan
+def _compare(losses: Floats, reference: int, horizon: int, random_state: Any) -> pd.DataFrame:
+    """Skill against one column of the losses (n_origins, n_models), with intervals, p-values and verdicts."""
+    base = losses[:, reference]
+    others = [k for k in range(losses.shape[1]) if k != reference]
+    skills = [skill_interval(one, base, horizon=horizon, random_state=random_state) for one in losses.T]
+    tests = [diebold_mariano(one, base, horizon=horizon) for one in losses.T]
+    p_values = np.full(len(tests), np.nan)
+    p_values[others] = adjust_p_values([tests[k].p_value for k in others])
+    intervals = np.array([one.interval for one in skills])  # (n_models, 2)
+    intervals[reference] = 0.0
+    differences = [test.mean_difference for test in tests]
+    verdicts = [_verdict(*three) for three in zip(differences, intervals, p_values, strict=True)]
+    verdicts[reference] = "reference"
+    return pd.DataFrame(
+        {
+            "skill": [one.skill for one in skills],
+            "skill_lower": intervals[:, 0],
+            "skill_upper": intervals[:, 1],
+            "p_value": p_values,
+            "verdict": verdicts,
+            "independent_origins": len(base) // horizon,
+        }
+    )
 
 
-def _scales(history: Panel, origins: Integers, season_length: int) -> tuple[Floats, Floats]:
-    """`metrics.seasonal_scale` of the values up to each origin, absolute and squared, (n_series, n_origins)."""
-    out = np.full((2, history.n_series, len(origins)), np.nan)
-    for i in range(history.n_series):
-        values = history.values[history.series(i)]
-        stops = np.clip(origins + 1 - history.first[i], 0, len(values))
-        for lag in (season_length, 1):
-            count, total, squares = _running_sums(values, lag)[:, stops]  # (n_origins,) each
-            use = np.isnan(out[0, i]) & (count > 0)
-            out[:, i, use] = total[use] / count[use], np.sqrt(squares[use] / count[use])
-    return out[0], out[1]
-
-
-def _running_sums(values: Floats, lag: int) -> Floats:
-    """Number, sum and sum of squares of the known steps |y[t] - y[t - lag]| before each t, (3, n_steps + 1)."""
-    step = np.full(len(values) + 1, np.nan)
-    step[lag + 1 :] = np.abs(values[lag:] - values[:-lag])
-    known = ~np.isnan(step)
-    step[~known] = 0.0
-    return np.cumsum([known, step, step**2], axis=1)
-
-
-def _warn_of_no_scale(cells: _Cells, scale: Floats) -> None:
-    missing = np.flatnonzero((cells.is_known & ~(scale > 0)).any(axis=1))
-    if len(missing):
-        labels = cells.frame["series"].cat.categories[missing]
-        warnings.warn(
-            f"{len(labels)} of {cells.shape[0]} series are constant, or have one value, up to an origin, and left out "
-            f"of the scaled measures there: {', '.join(map(repr, labels[:5]))}{' ...' if len(labels) > 5 else ''}.",
-            UserWarning,
-            stacklevel=3,
-        )
+def _verdict(difference: float, interval: Floats, p_value: float) -> str:
+    if np.isnan(difference):
+        return "forecasts missing"
+    if np.isnan(p_value):
+        return TOO_FEW
+    return "not distinguishable" if interval[0] <= 0 <= interval[1] else verdict_of(difference, p_value)
