@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # completion and type checkers see what users get on first us
         Theta,
         WindowAverage,
     )
-    from seqcast.ensembles import EnsembleForecaster
+    from seqcast.ensembles import ConformalForecaster, EnsembleForecaster
     from seqcast.features import CalendarFeatures, FourierFeatures, HolidayFeatures, LagFeatures, RollingFeatures
     from seqcast.models import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
     from seqcast.panel import from_long, future_rows, to_long
@@ -33,8 +33,8 @@ __version__ = "0.1.0"
 
 # fmt: off
 __all__ = [
-    "ARIMA", "ETS", "AutoARIMA", "AutoETS", "AutoTheta", "BaseForecaster", "CalendarFeatures", "Drift",
-    "EnsembleForecaster", "FourierFeatures", "GRUForecaster", "HistoricAverage", "HolidayFeatures",
+    "ARIMA", "ETS", "AutoARIMA", "AutoETS", "AutoTheta", "BaseForecaster", "CalendarFeatures", "ConformalForecaster",
+    "Drift", "EnsembleForecaster", "FourierFeatures", "GRUForecaster", "HistoricAverage", "HolidayFeatures",
     "LSTMForecaster", "LagFeatures", "Naive", "RNNForecaster", "RegressionForecaster", "RidgeForecaster",
     "RollingFeatures", "STLForecaster", "SeasonalNaive", "SeriesForecaster", "Theta", "TransformerForecaster",
     "WindowAverage", "datasets", "evaluation", "exceptions", "from_long", "future_rows", "load", "metrics",
@@ -45,7 +45,7 @@ _HOMES = {
     "base": "BaseForecaster",
     "baselines": "ARIMA ETS AutoARIMA AutoETS AutoTheta Drift HistoricAverage Naive RegressionForecaster "
     "SeasonalNaive STLForecaster Theta WindowAverage",
-    "ensembles": "EnsembleForecaster",
+    "ensembles": "ConformalForecaster EnsembleForecaster",
     "features": "CalendarFeatures FourierFeatures HolidayFeatures LagFeatures RollingFeatures",
     "models": "GRUForecaster LSTMForecaster RidgeForecaster RNNForecaster TransformerForecaster",
     "panel": "from_long future_rows to_long",

@@ -18,7 +18,13 @@ from seqcast.evaluation import RollingOriginSplit, backtest, leaderboard
 __all__ = ["main"]
 
 _DEFAULT_MODELS = ["LSTM", "Ridge", "ETS", "SeasonalNaive", "Naive"]
-_NOT_BY_NAME = ("BaseForecaster", "SeriesForecaster", "EnsembleForecaster", "RegressionForecaster")
+_NOT_BY_NAME = (
+    "BaseForecaster",
+    "SeriesForecaster",
+    "ConformalForecaster",
+    "EnsembleForecaster",
+    "RegressionForecaster",
+)
 _EPILOG = """\
 FILE has one row a time (and series), columns by name; empty cells are missing readings, and so are missing rows.
 

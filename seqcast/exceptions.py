@@ -1,6 +1,7 @@
 """Errors and warnings, named by their cause."""
 
 __all__ = [
+    "CalibrationWarning",
     "CorruptFileError",
     "FrequencyError",
     "HorizonWarning",
@@ -72,3 +73,7 @@ class SeriesFailedWarning(UserWarning):
 
 class ModelFailedWarning(UserWarning):
     """A model could not be backtested; the others go on."""
+
+
+class CalibrationWarning(UserWarning):
+    """The scores that calibrate intervals drift, or are all equal: the promised coverage may not be kept."""
