@@ -349,7 +349,7 @@ def test_a_file_keeps_what_updates_brought(tmp_path):
 def test_too_few_origins_raise_with_the_number_that_is_needed():
     model = two_steps().fit(noise(80))  # 21 origins, of which step 2 knows 20
     assert np.isfinite(model.forecast(interval=0.95)).all(axis=None)
-    with pytest.raises(ShortSeriesError, match=r"0.005 or 0.995 needs 99 .* step 2 has 20, .* is 0.9523"):
+    with pytest.raises(ShortSeriesError, match=r"0.005 or 0.995 needs 99 .* step 2 has 20 .*interval=0.9523"):
         model.forecast(interval=0.99)
     with pytest.raises(ShortSeriesError, match="longest series has 12 rows"):
         two_steps().fit(noise(12)).forecast(quantiles=[0.5])

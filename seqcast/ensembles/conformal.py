@@ -96,7 +96,8 @@ class ConformalForecaster(BaseForecaster):
         c))` when an outcome is known (quantile tracking [6]_, in the manner of adaptive conformal inference [7]_), with
         :math:`\eta = 0.12`. With no assumption on the data the share of misses among T outcomes lies within
         :math:`|\theta_T - \theta_0| / (\eta T)` of 1 - c. :math:`|\theta|` is kept below 3, so that no interval is
-        empty or infinite; while it is at 3, and where all scores of the window are equal, the promise rests.
+        empty or infinite; while it is at 3, and where all scores of the window are equal, the promise rests. Coverages
+        of 20, 40, 50, ..., 90, 95, 98 and 99 % learn so; other levels are interpolated, or continued, between them.
 
     All are promises on average over time, not given the state of the series. Single quantiles are balanced by the
     scores' own distribution; the promises hold for central intervals. Rows of the history of fit get the widths of its
@@ -410,8 +411,8 @@ class ConformalForecaster(BaseForecaster):
         widest = least / (least + 1)
         raise ShortSeriesError(
             f"Quantile {level:.6g} or {1 - level:.6g} needs {math.ceil(1 / (2 * level) - 1e-9) - 1} calibration scores "
-            f"at each step, step {int(np.argmin(mass.min(axis=0))) + 1} has {least:.4g}, whose widest interval is "
-            f"{math.floor(1e4 * widest) / 1e4}. Give a longer history, or more of it by n_calibration."
+            f"at each step, step {int(np.argmin(mass.min(axis=0))) + 1} has {least:.4g} by weight, which allow at most "
+            f"interval={math.floor(1e4 * widest) / 1e4}. Give a longer history, or more of it by n_calibration."
         )
 
 
