@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 CONFIDENCE = 0.95
+NEGLIGIBLE = 0.01  # skill that is not worth having
 LITTLE = 0.05  # skill below which luck may be all there is to it
 TOO_WIDE = 1.0  # half an interval of the skill that says nothing
 ALIKE = 0.9  # correlation of the changes of a copy with those of what it copies
@@ -161,7 +162,7 @@ def _skill(tail: Tail, reference: Floats) -> tuple[float, float]:
 
 
 def _is_no_better(skill: float, margin: float) -> bool:
-    return skill < min(LITTLE, margin) and margin < TOO_WIDE
+    return margin < TOO_WIDE and (skill < NEGLIGIBLE or skill < min(LITTLE, margin))
 
 
 def _skill_findings(
@@ -181,7 +182,6 @@ def _skill_findings(
     if _is_no_better(*seasonal):
         sentence = f"No better than the last season: {_worded(*seasonal)}."
         remedy = f"Use SeasonalNaive, or a lookback of a few seasons (of {season_length} steps) and linear_skip=True."
-        )
         findings.append(Finding("no better than seasonal naive", sentence, remedy))
         if _is_copy(tail, tail.seasonal):
             sentence = "The forecast is a lagged copy of the series: its changes are those of the last season."

@@ -92,7 +92,7 @@ class WindowForecaster(BaseForecaster):
         --------
         >>> import seqcast
         >>> from seqcast.datasets import load_dataset
-        >>> verdict = seqcast.RidgeForecaster(horizon=12).fit(load_dataset("stocks")["AAPL"].dropna()).verdict()
+        >>> verdict = seqcast.RidgeForecaster(horizon=12).fit(load_dataset("stocks")["IBM"]).verdict()
         >>> [finding.name for finding in verdict.findings]
         ['no better than naive', 'lagged copy']
         """
