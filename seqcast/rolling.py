@@ -18,6 +18,7 @@ __all__ = [
     "errors_at",
     "forecast_origins",
     "forecast_rows",
+    "known_before",
     "latest_origins",
     "open_ended",
     "scaled_errors",
@@ -120,6 +121,20 @@ def latest_origins(panel: Panel, n_origins: int, horizon: int) -> tuple[Integers
     series = np.repeat(np.arange(panel.n_series), counts)
     back = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return series, panel.lengths[series] - horizon - counts[series] + 1 + back
+
+
+def known_before(panel: Panel, series: Integers, positions: Integers, horizon: int, season_length: int = 1) -> Floats:
+    """Return the seasonal naive forecast (n, horizon): the last known value of each step's phase, NaN if there is none.
+
+    With a season of one step it is the last known value.
+    """
+    ahead = positions[:, None] + np.arange(horizon)
+    at = ahead - season_length * (np.arange(horizon) // season_length + 1)  # (n, horizon)
+    found = np.full(at.shape, np.nan)
+    while (open_ := np.isnan(found) & (at >= 0)).any():
+        found[open_] = panel.values[(panel.indptr[series, None] + at)[open_]]
+        at = at - season_length
+    return found
 
 
 def errors_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:

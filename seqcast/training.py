@@ -25,6 +25,7 @@ __all__ = [
     "TrainingOptions",
     "evaluate",
     "fit_network",
+    "is_cut_short",
     "loss_function",
     "loss_of",
 ]
@@ -131,6 +132,20 @@ def fit_network(
     history = trainer.fit(train, validation, generator)
     set_generator(network, None)
     return history, trainer.best_step
+
+
+def is_cut_short(history: dict[str, list[float]], options: TrainingOptions) -> bool:
+    """Whether the steps were used up while the last round still gained enough to be followed by another.
+
+    Fewer steps than make one round are always too few to tell that training was done.
+    """
+    loss = dict(zip(history["step"], history["validation_loss"], strict=True))
+    if options.max_steps < FIRST_ROUND:
+        return True
+    ends = [end for _, end in _rounds(options.max_steps, options.early_stopping)]
+    if len(ends) < 2 or options.max_steps not in loss:
+        return False
+    return loss[ends[-1]] < (1 - ENOUGH) * min(loss[end] for end in ends[:-1])
 
 
 class Trainer:

@@ -17,6 +17,7 @@ __all__ = [
     "fit_width",
     "hac_variance",
     "mean_and_variance",
+    "moments",
     "residual_spread",
     "set_typical_scale",
     "trusted_share",
@@ -122,7 +123,7 @@ def trusted_share(
         return prior
     share = (weight * middle * error).sum() / power
     scores = weight * middle * (error - share * middle) * known.sum() / power
-    variance = max(variance for _, variance in _moments(scores, known, series, times))
+    variance = max(variance for _, variance in moments(scores, known, series, times))
     precisions = 1 / PRIOR_DEVIATION**2, 1 / max(variance, 1e-12)
     return float(np.clip(np.average([prior, share], weights=precisions), 0, 1))
 
@@ -133,11 +134,11 @@ def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Inte
     It is taken over origins if they are at least two horizons; else over the steps of the tail or, where there are ten,
     over series, whichever is more doubtful.
     """
-    found = [m if np.isfinite(m[1]) else (0.0, 1.0) for m in _moments(gain, known, series, times)]
+    found = [m if np.isfinite(m[1]) else (0.0, 1.0) for m in moments(gain, known, series, times)]
     return min(found, key=lambda moments: abs(moments[0]) / max(moments[1], 1e-300) ** 0.5)
 
 
-def _moments(gain: Floats, known: Floats, series: Integers, times: Integers) -> list[tuple[float, float]]:
+def moments(gain: Floats, known: Floats, series: Integers, times: Integers) -> list[tuple[float, float]]:
     """Mean of gains and variance of that mean, infinite if there are too few; for each way to group them."""
     horizon, origins = gain.shape[1], np.unique(times)
     steps = times[:, None] + np.arange(horizon)

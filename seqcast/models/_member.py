@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from seqcast.models._model import WindowModel
+from seqcast.models._tail import TailCheck
 from seqcast.models._task import Choice
 from seqcast.networks.forecast import ForecastNetwork
 
@@ -20,6 +21,7 @@ class Member:
     model: WindowModel
     penalty: float = np.inf  # of the ridge
     history: dict[str, list[float]] = field(default_factory=dict)  # losses by step
+    check: TailCheck | None = None  # of fit, until the verdict has been given
 
     @property
     def choice(self) -> Choice:

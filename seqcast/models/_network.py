@@ -31,6 +31,7 @@ from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import fit_linear, fit_width, residual_spread, set_typical_scale, trusted_share
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel
+from seqcast.models._tail import check_tail
 from seqcast.models._task import Choice, Split, Task, make_task, patch_length_for, split_in_time
 from seqcast.models._window import WindowForecaster
 from seqcast.networks.distributions import DISTRIBUTIONS, Distribution
@@ -39,7 +40,7 @@ from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.heads import DistributionHead, Head, QuantileHead
 from seqcast.panel import Panel
 from seqcast.paths import LEVELS
-from seqcast.training import LOSSES, TrainingOptions, fit_network, loss_function
+from seqcast.training import LOSSES, Sample, TrainingOptions, fit_network, loss_function
 
 __all__ = ["NetworkForecaster"]
 
@@ -259,9 +260,7 @@ class NetworkForecaster(WindowForecaster):
         calendar = Calendar(self.calendar_)
         model = WindowModel(network, task.scaling, task.features, self.panel_.ids, levels, calendar=calendar)
         member = Member(architecture, model)
-        spread = self._train(member, task, torch.Generator().manual_seed(seed))
-        if isinstance(network.head, Head):
-            member.model = replace(model, spread=spread)
+        self._train(member, split, task, torch.Generator().manual_seed(seed))
         return member
 
     def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:
@@ -305,14 +304,15 @@ class NetworkForecaster(WindowForecaster):
         """A module: ``forward(past, future)`` of tokens (n, n_past, hidden_size) and (n, n_future, hidden_size)."""
         raise NotImplementedError
 
-    def _train(self, member: Member, task: Task, generator: torch.Generator) -> Floats:
+    def _train(self, member: Member, split: Split, task: Task, generator: torch.Generator) -> None:
         """Train the network, decide how far to trust it, measure its errors on the tail, and learn from the tail."""
         network, options = member.model.network, self._training_options(member.architecture, len(task.train.rows))
         set_typical_scale(network, task.train)
         member.penalty = fit_linear(network, task.train, task.validation) if self.linear_skip else np.inf
         if task.validation is None:
             self._train_unchecked(member, task, options, generator)
-            return residual_spread(network, task.everything, None)
+            self._measure(member, task.everything, None)
+            return
         member.history, best_step = fit_network(network, task.train, task.validation, options, generator)
         if self.linear_skip:
             prior = USUAL_SHARE if np.isfinite(member.penalty) else 0.0
@@ -320,10 +320,15 @@ class NetworkForecaster(WindowForecaster):
             network.shrinkage.fill_(share)
         if not isinstance(network.head, Head):
             fit_width(network, task.validation, options.loss)
-        spread = residual_spread(network, task.train, task.validation)
+        self._measure(member, task.train, task.validation)
+        member.check = check_tail(member.model, self.panel_, split, task, member.history, options)
         if self.refit_tail:
             self._learn_tail(member, task, replace(options, max_steps=int(TAIL_SHARE * best_step)), generator)
-        return spread
+
+    def _measure(self, member: Member, train: Sample, tail: Sample | None) -> None:
+        """Give a network without quantiles those of its errors."""
+        if isinstance(member.model.network.head, Head):
+            member.model = replace(member.model, spread=residual_spread(member.model.network, train, tail))
 
     def _train_unchecked(
         self, member: Member, task: Task, options: TrainingOptions, generator: torch.Generator

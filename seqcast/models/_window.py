@@ -1,5 +1,6 @@
 """WindowForecaster: from a panel to models of windows that are averaged, and their forecasts back."""
 
+import html
 from typing import Any
 
 import numpy as np
@@ -7,15 +8,19 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import estimator_html_repr
+from sklearn.utils.validation import check_is_fitted
 
 from seqcast._parameters import any_of, at_least, between, boolean, is_none, one_of, option, parameters, text
 from seqcast.base import BaseForecaster
 from seqcast.models._calendar import Calendar
 from seqcast.models._member import Member
+from seqcast.models._tail import verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
+from seqcast.models._verdict import Verdict
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
+from seqcast.rolling import scales
 from seqcast.transforms import TRANSFORMS
 
 __all__ = ["WindowForecaster"]
@@ -67,6 +72,40 @@ class WindowForecaster(BaseForecaster):
             n_calendar=len(calendar),
         )
         self.members_: list[Member] = self._fit_members(split, choices, past_only, device)
+        self.verdict_: dict[str, Any] | None = self._judged(split)
+
+    def verdict(self) -> Verdict:
+        """Return what the validation tail said in fit: skill against naive forecasts, faults, and what to try.
+
+        Returns
+        -------
+        Verdict
+            ``print`` it; ``findings`` is empty if no fault was found. It is unknown without a validation tail.
+
+        Notes
+        -----
+        The tail was forecast before it was learned from. Faults are: no better than the last value or the last season;
+        a lagged copy of the series; a flat line; training cut short by ``max_steps``, or underfitted; last values
+        outside what was seen in training.
+
+        Examples
+        --------
+        >>> import seqcast
+        >>> from seqcast.datasets import load_dataset
+        >>> verdict = seqcast.RidgeForecaster(horizon=12).fit(load_dataset("stocks")["IBM"]).verdict()
+        >>> [finding.name for finding in verdict.findings]
+        ['no better than naive', 'lagged copy']
+        """
+        check_is_fitted(self)
+        return Verdict.from_state(getattr(self, "verdict_", None))  # files of 0.1.0 have none
+
+    def _judged(self, split: Split) -> dict[str, Any] | None:
+        checks = [member.check for member in self.members_ if member.check]
+        for member in self.members_:
+            member.check = None
+        if not checks:
+            return None
+        return verdict_of(checks, self.panel_, split, scales(self, self.panel_), self.season_length_).to_state()
 
     def _wanted(self, panel: Panel) -> dict[str, Any]:
         """What is given, or to be chosen ("auto"); it must suit the values."""
@@ -87,7 +126,7 @@ class WindowForecaster(BaseForecaster):
             return picture
         tables = {"members": [m.report() for m in self.members_], "choices": self.choices_}
         shown = (f"<details><summary>{k}</summary>{_html_table(v)}</details>" for k, v in tables.items() if v)
-        return picture + "".join(shown)
+        return f"{picture}<p>{html.escape(self.verdict().summary)}</p>" + "".join(shown)
 
     @property
     def target_transform_(self) -> str:

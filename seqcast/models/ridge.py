@@ -7,6 +7,7 @@ from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import fit_linear, residual_spread, set_typical_scale
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel
+from seqcast.models._tail import check_tail
 from seqcast.models._task import Choice, Split, make_task
 from seqcast.models._window import WindowForecaster
 from seqcast.paths import LEVELS
@@ -47,9 +48,10 @@ class RidgeForecaster(WindowForecaster):
         set_typical_scale(network, task.train)
         penalty = fit_linear(network, task.train, task.validation)
         spread = residual_spread(network, task.train, task.validation)
-        if self.refit_tail and task.validation:
-            fit_linear(network, task.everything, None, penalty=penalty)
         model = WindowModel(
             network, task.scaling, task.features, self.panel_.ids, LEVELS, spread, Calendar(self.calendar_)
         )
-        return [Member(architecture, model, penalty)]
+        check = check_tail(model, self.panel_, split, task) if task.validation else None
+        if self.refit_tail and task.validation:
+            fit_linear(network, task.everything, None, penalty=penalty)
+        return [Member(architecture, model, penalty, check=check)]

@@ -1,0 +1,92 @@
+"""What a verdict looks at: forecasts of the validation tail before it is learned from, and how training went."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqcast.models._model import WindowModel
+from seqcast.models._task import Split, Task
+from seqcast.models._verdict import Tail, Training, Verdict, judge
+from seqcast.networks.forecast import ForecastNetwork
+from seqcast.panel import Panel
+from seqcast.rolling import known_before
+from seqcast.training import EVALUATION_BATCH, Sample, TrainingOptions, is_cut_short
+
+__all__ = ["TailCheck", "check_tail", "verdict_of"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+N_WINDOWS = 500  # of the tail, at most, that are looked at
+N_SEEN = 4000  # training windows, at most, whose extremes count as seen
+
+
+@dataclass(frozen=True)
+class TailCheck:
+    """A member's forecasts of the tail, and its training."""
+
+    forecast: Floats  # (n, horizon)
+    training: Training
+
+
+def check_tail(
+    model: WindowModel,
+    panel: Panel,
+    split: Split,
+    task: Task,
+    history: dict[str, list[float]] | None = None,
+    options: TrainingOptions | None = None,
+) -> TailCheck:
+    """Forecast the tail with a model that has not learned from it."""
+    novelty = _novelty(model.network, task, split)
+    forecast = model.forecast(panel, *tail_origins(split, model.network.horizon))
+    if history is None or options is None or not history["step"]:
+        return TailCheck(forecast, Training(novelty))
+    ratio = history["train_loss"][-1] / max(history["validation_loss"][-1], 1e-12)
+    is_used = float(model.network.shrinkage) > 0
+    cut_short = is_used and is_cut_short(history, options)
+    return TailCheck(forecast, Training(novelty, cut_short, ratio, int(history["step"][-1])))
+
+
+def verdict_of(checks: list[TailCheck], panel: Panel, split: Split, unit: Floats, season_length: int) -> Verdict:
+    """Judge the mean of the members' forecasts; `unit` (n_series,) makes the errors of series comparable."""
+    forecast = np.mean([check.forecast for check in checks], axis=0)
+    horizon = forecast.shape[1]
+    series, positions = tail_origins(split, horizon)
+    ahead = positions[:, None] + np.arange(horizon)
+    rows = panel.indptr[series, None] + np.minimum(ahead, panel.lengths[series, None] - 1)
+    truth = np.where(ahead < split.ends[series, None], panel.values[rows], np.nan)
+    naive, seasonal = (known_before(panel, series, positions, horizon, season) for season in (1, season_length))
+    tail = Tail(truth, forecast, naive, seasonal, series, panel.first[series] + positions, unit[series])
+    parts = [check.training for check in checks]
+    training = Training(
+        min(part.novelty for part in parts),
+        sum(part.is_cut_short for part in parts) > len(parts) / 2,
+        min(part.loss_ratio for part in parts),
+        max(part.n_steps for part in parts),
+    )
+    return judge(tail, training, season_length)
+
+
+def tail_origins(split: Split, horizon: int) -> tuple[Integers, Integers]:
+    """Series and positions of some origins of the tail, in neighbouring pairs, whatever the lookback."""
+    series, positions = split.origins(len(split.panel.values), horizon, part="validation")
+    if len(series) <= N_WINDOWS:
+        return series, positions
+    first = np.linspace(0, len(series) - 2, N_WINDOWS // 2).astype(np.int64)
+    kept = np.union1d(first, first + 1)
+    return series[kept], positions[kept]
+
+
+@torch.inference_mode()
+def _novelty(network: ForecastNetwork, task: Task, split: Split) -> float:
+    """The most extreme value of the last windows over that of the training windows, in units of the window."""
+    windows = task.everything.windows
+    last = Sample(windows, windows.rows(np.arange(split.panel.n_series), split.ends))
+    return _extreme(network, last) / max(_extreme(network, task.train.thinned(N_SEEN)), 1e-6)
+
+
+def _extreme(network: ForecastNetwork, sample: Sample) -> float:
+    return max(float(network.normalise(batch).z.abs().max()) for batch in sample.batches(EVALUATION_BATCH))
