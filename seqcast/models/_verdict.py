@@ -17,7 +17,7 @@ Integers = NDArray[np.int64]
 
 CONFIDENCE = 0.95
 NEGLIGIBLE = 0.01  # skill that is not worth having
-LITTLE = 0.05  # skill below which luck may be all there is to it
+LITTLE = 0.2  # skill that may be luck, unless its interval says otherwise
 TOO_WIDE = 1.0  # half an interval of the skill that says nothing
 ALIKE = 0.9  # correlation of the changes of a copy with those of what it copies
 FLAT = 0.02  # of the standard deviation of the truth
@@ -175,12 +175,18 @@ def _skill_findings(
             "Of prices and rates the last value may be the best there is: use Naive and forecast the spread. Else "
             "give covariates that know more, or a longer history."
         )
-        findings.append(Finding("no better than naive", f"No better than the last value: {_worded(*naive)}.", remedy))
+        findings.append(
+            Finding(
+                "no better than naive",
+                f"As far as the tail can tell, no better than the last value: {_worded(*naive)}.",
+                remedy,
+            )
+        )
         if _is_copy(tail, tail.naive):
             sentence = "The forecast is a lagged copy of the series: its changes are those of one step before."
             findings.append(Finding("lagged copy", sentence, "It knows no turn before it is over: don't trade on it."))
     if _is_no_better(*seasonal):
-        sentence = f"No better than the last season: {_worded(*seasonal)}."
+        sentence = f"As far as the tail can tell, no better than the last season: {_worded(*seasonal)}."
         remedy = f"Use SeasonalNaive, or a lookback of a few seasons (of {season_length} steps) and linear_skip=True."
         findings.append(Finding("no better than seasonal naive", sentence, remedy))
         if _is_copy(tail, tail.seasonal):
