@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 from test_contract import FORECASTERS
@@ -81,6 +82,7 @@ def _models():
 def test_late_readings_never_change_a_forecast(model):
     y = series()
     X = weather(y)
+    model = clone(model)  # the list belongs to all tests
     if "horizon" in model.get_params():
         model.set_params(horizon=H, past_features=("temp",))
     else:
