@@ -261,3 +261,14 @@ def test_errors_by_step_equal_loops():
         assert value == pytest.approx(np.mean(series))
     with pytest.raises(ValueError, match="'origin' or 'step', got 'hour'"):
         scaled_errors(result, by="hour")
+
+
+def test_board_of_constant_series_has_no_verdict():
+    result, _ = compared()
+    result.history.values[:] = 3.0
+    result.forecasts["actual"] = 3.0
+    with pytest.warns(UserWarning, match="1 of 1 series are constant"):
+        board = leaderboard(result, reference="near")
+    assert board["verdict"].tolist() == ["reference", "forecasts missing", "forecasts missing"]
+    with pytest.warns(UserWarning, match="1 of 1 series are constant"):
+        assert len(scaled_errors(result)) == 0

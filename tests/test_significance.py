@@ -194,6 +194,12 @@ def test_skill_of_a_perfect_forecast_is_one():
     assert skill_interval(np.zeros(20), np.ones(20)).interval == (1.0, 1.0)
 
 
+def test_reference_without_loss_has_no_interval():
+    found = skill_interval(np.ones(20), np.zeros(20))
+    assert found.skill == -np.inf
+    assert np.isnan(found.interval).all()
+
+
 @pytest.mark.parametrize(("blocks", "horizon", "least"), [(8, 1, 0.85), (8, 12, 0.85), (20, 12, 0.91), (50, 1, 0.93)])
 def test_interval_covers_the_true_skill(blocks, horizon, least):
     rng = np.random.default_rng(0)
