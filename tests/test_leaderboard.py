@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -7,7 +8,15 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LinearRegression
 
 from seqcast import metrics
-from seqcast.evaluation import RollingOriginSplit, backtest, leaderboard
+from seqcast.evaluation import (
+    RollingOriginSplit,
+    backtest,
+    diebold_mariano,
+    leaderboard,
+    overlap,
+    scaled_errors,
+    skill_interval,
+)
 
 
 class Offset(RegressorMixin, BaseEstimator):
@@ -152,3 +161,114 @@ def test_unknown_reference_lists_the_models():
     y, X = panel()
     with pytest.raises(ValueError, match=r"reference='naive' is none of the models with forecasts: \['a'\]"):
         board_of({"a": Offset()}, y, X, reference="naive")
+
+
+# Against a reference -------------------------------------------------------------------------------------------------
+
+
+COMPARED = ["skill", "skill_lower", "skill_upper", "p_value", "verdict", "independent_origins"]
+
+
+def compared(step=4, n_origins=9, **options):
+    """One series of noise, known but for noise to "near", and 300 off to "far"."""
+    rng = np.random.default_rng(0)
+    y = pd.Series(rng.normal(size=90), index=pd.date_range("2024-01-01", periods=90), name="a")
+    X = pd.DataFrame({"x": y + rng.normal(scale=0.1, size=90)})
+    models = {"near": Offset(), "same": Offset(0.001), "far": Offset(300.0)}
+    result = backtest(models, y, X, cv=RollingOriginSplit(4, n_origins=n_origins, step=step))
+    return result, leaderboard(result, reference="near", **options)
+
+
+def test_verdicts_say_what_is_luck():
+    _, board = compared()
+    assert board["verdict"].to_dict() == {"near": "reference", "same": "not distinguishable", "far": "worse"}
+    assert (board["independent_origins"] == 9).all()
+
+
+def test_skill_interval_and_p_value_are_those_of_the_losses_by_origin():
+    result, board = compared(n_origins=12, step=2)
+    losses = scaled_errors(result)
+    assert overlap(result) == 2
+    skill = skill_interval(losses["far"], losses["near"], horizon=2)
+    assert board.loc["far", COMPARED[:3]].tolist() == pytest.approx([skill.skill, *skill.interval])
+    p = {name: diebold_mariano(losses[name], losses["near"], horizon=2).p_value for name in ("same", "far")}
+    assert board.loc["far", "p_value"] == pytest.approx(min(2 * p["far"], 1.0))  # Holm, of two
+    assert board.loc["same", "p_value"] == pytest.approx(max(2 * p["far"], p["same"]))
+    assert board["independent_origins"].eq(6).all()
+
+
+def test_few_independent_origins_give_neither_interval_nor_verdict():
+    _, board = compared(step=1, n_origins=15)
+    assert board["independent_origins"].eq(3).all()
+    assert board["verdict"].to_dict() == dict.fromkeys(["same", "far"], "too few independent origins") | {
+        "near": "reference"
+    }
+    assert board.loc[["same", "far"], COMPARED[1:4]].isna().all(axis=None)
+    assert board["skill"].notna().all()
+
+
+def test_model_with_missing_forecasts_gets_no_verdict():
+    result, _ = compared()
+    result.forecasts.loc[0, "forecast"] = np.nan
+    assert leaderboard(result, reference="far").loc["near", "verdict"] == "forecasts missing"
+
+
+def test_more_series_of_one_panel_are_not_more_evidence():
+    result, board = compared()
+    rows = [result.forecasts.assign(series=name) for name in ("a", "b", "c")]
+    frame = pd.concat(rows).sort_values("model", kind="stable", ignore_index=True)
+    frame["series"] = frame["series"].astype("category")
+    history = dataclasses.replace(
+        result.history,
+        values=np.tile(result.history.values, 3),
+        features=np.tile(result.history.features, (3, 1)),
+        present=np.tile(result.history.present, 3),
+        indptr=np.arange(4) * len(result.history.values),
+        first=np.tile(result.history.first, 3),
+        ids=("a", "b", "c"),
+    )
+    tripled = dataclasses.replace(result, forecasts=frame, history=history)
+    pd.testing.assert_frame_equal(leaderboard(tripled, reference="near")[COMPARED], board[COMPARED])
+
+
+def test_errors_by_origin_average_to_the_board_where_series_begin_at_different_origins():
+    y, X = panel()
+    result, board = board_of({"line": LinearRegression(), "off": Offset(2.0)}, y, X)
+    errors = scaled_errors(result)
+    assert errors.index.tolist() == sorted(result.forecasts["origin"].unique())
+    pd.testing.assert_series_equal(errors.mean().sort_index(), board["MASE"].sort_index(), check_names=False)
+
+
+def test_error_at_an_origin_where_all_are_scored_is_the_mean_over_series():
+    result, _ = compared()
+    errors, frame = scaled_errors(result)["far"], result.forecasts
+    origin = errors.index[3]
+    rows = frame[(frame["model"] == "far") & (frame["origin"] == origin)]
+    past = result.history.values[: 90 - 36 + 3 * 4]
+    expected = (rows["actual"] - rows["forecast"]).abs().mean() / metrics.seasonal_scale(past, 7)
+    assert errors[origin] == pytest.approx(expected)
+
+
+def test_errors_by_step_equal_loops():
+    y, X = panel()
+    result, _ = board_of({"off": Offset(2.0)}, y, X)
+    frame = result.forecasts.dropna(subset="actual")
+    for step, value in scaled_errors(result, by="step", season_length=1)["off"].items():
+        series = []
+        for label, own in frame[frame["step"] == step].groupby("series", observed=True):
+            scales = [metrics.seasonal_scale(y[label][:origin]) for origin in own["origin"]]
+            series.append(((own["actual"] - own["forecast"]).abs() / scales).mean())
+        assert value == pytest.approx(np.mean(series))
+    with pytest.raises(ValueError, match="'origin' or 'step', got 'hour'"):
+        scaled_errors(result, by="hour")
+
+
+def test_board_of_constant_series_has_no_verdict():
+    result, _ = compared()
+    result.history.values[:] = 3.0
+    result.forecasts["actual"] = 3.0
+    with pytest.warns(UserWarning, match="1 of 1 series are constant"):
+        board = leaderboard(result, reference="near")
+    assert board["verdict"].tolist() == ["reference", "forecasts missing", "forecasts missing"]
+    with pytest.warns(UserWarning, match="1 of 1 series are constant"):
+        assert len(scaled_errors(result)) == 0

@@ -87,7 +87,7 @@ GASES = ["CO(GT)", "NOx(GT)", "C6H6(GT)", "NO2(GT)"]
     ],
 )
 def test_seasonal_naive_of_fev_bench(name, targets, horizon, published):
-    """Of the last 1,000 values, gaps filled with the last value, fitted anew in each of 20 windows."""
+    """Fitted in each of 20 windows on the last 1,000 values, gaps filled with the last value; scored with the gaps."""
     frame = load_dataset(name).asfreq("h")[targets]
     filled = frame.ffill().fillna(0.0)
     scores = []

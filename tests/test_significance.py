@@ -1,149 +1,334 @@
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose
 from scipy import stats
-from sklearn.dummy import DummyRegressor
+from scipy.signal import lfilter
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
 
 from seqcast.evaluation import (
-    RollingOriginSplit,
     adjust_p_values,
-    backtest,
     diebold_mariano,
     friedman,
-    leaderboard,
     model_confidence_set,
     skill_interval,
 )
-from seqcast.evaluation.diebold_mariano import TOO_FEW
-from seqcast.plotting import plot_critical_difference, plot_errors, plot_loss_difference, plot_skill
+from seqcast.evaluation.bootstrap import block_length, bootstrap_means
+from seqcast.evaluation.confidence_set import _eliminate
+from seqcast.evaluation.ranks import _statistic
 
 
-@pytest.fixture
-def random():
-    return np.random.default_rng(0)
+def squared_errors(rng, n, *, horizon=1, phi=0.0, size=()):
+    """Squared errors of optimal h-step forecasts, whose shocks are an AR(1), (*size, n)."""
+    shocks = lfilter([1.0], [1.0, -phi], rng.normal(size=(*size, n + horizon + 50)))[..., 50:]
+    return lfilter(np.ones(horizon), [1.0], shocks)[..., horizon:] ** 2 / horizon
 
 
-def test_cosine_variance_is_that_of_the_formula_written_as_loops(random):
-    a, b = random.normal(size=(2, 50)) ** 2
-    d, n = a - b, 50
-    count = min(int(0.4 * n ** (2 / 3)), max(2, n // 6))
-    sums = []
+# Diebold and Mariano -------------------------------------------------------------------------------------------------
+
+
+def test_cosine_statistic_equals_its_formula_in_loops():
+    d = squared_errors(np.random.default_rng(0), 41) - 0.7
+    n, count = 41, 4  # min(floor(.4 * 41^(2/3) = 4.75), max(2, floor(41 / 2)))
+    squares = []
     for j in range(1, count + 1):
-        sums.append(np.sqrt(2 / n) * sum(d[t] * np.cos(np.pi * j * (t + 0.5) / n) for t in range(n)))
-    statistic = d.mean() / np.sqrt(np.mean(np.square(sums)) / n)
-    found = diebold_mariano(a, b, horizon=3)
-    assert_allclose([found.statistic, found.degrees_of_freedom], [statistic, count])
-    assert_allclose(found.p_value, 2 * stats.t(count).sf(abs(statistic)))
+        total = sum(d[t] * np.cos(np.pi * j * (t + 0.5) / n) for t in range(n))
+        squares.append((np.sqrt(2 / n) * total) ** 2)
+    expected = d.mean() / np.sqrt(np.mean(squares) / n)
+    found = diebold_mariano(d, np.zeros(n))
+    assert found.degrees_of_freedom == count
+    assert found.statistic == pytest.approx(expected)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(expected), count))
 
 
-def test_the_old_form_at_horizon_one_is_a_paired_t_test(random):
-    a, b = random.normal(size=(2, 40)) ** 2
-    found = diebold_mariano(a, b, method="hln")
-    expected = stats.ttest_rel(a, b)
-    assert_allclose([found.statistic, found.p_value], [expected.statistic, expected.pvalue])
-    assert_allclose(found.interval, expected.confidence_interval(0.95))
+@pytest.mark.parametrize(("n", "horizon", "freedom"), [(20, 1, 2), (50, 1, 5), (200, 1, 13), (50, 12, 2), (200, 12, 8)])
+def test_cosines_are_as_many_as_the_horizon_leaves(n, horizon, freedom):
+    d = np.random.default_rng(0).normal(size=n)
+    assert diebold_mariano(d, np.zeros(n), horizon=horizon).degrees_of_freedom == freedom
 
 
-@pytest.mark.parametrize("horizon", [1, 12])
-def test_equal_forecasts_are_seldom_told_apart_and_less_often_than_by_the_old_form(horizon, random):
-    noise = random.normal(size=(600, 100 + horizon))
-    differences = np.stack([noise[:, k : k + 100] for k in range(horizon)]).mean(0)  # overlap as forecasts do
-    rates = {
-        method: np.mean([diebold_mariano(d, 0 * d, horizon=horizon, method=method).p_value < 0.05 for d in differences])
-        for method in ("ewc", "hln")
-    }
-    assert 0.025 < rates["ewc"] < (0.08 if horizon == 1 else 0.12)
-    assert horizon == 1 or rates["ewc"] < rates["hln"]
+@pytest.mark.parametrize("horizon", [1, 4])
+def test_hln_is_the_regression_on_a_constant_with_uniform_weights(horizon):
+    n = 60
+    d = squared_errors(np.random.default_rng(1), n, horizon=horizon) - 0.8
+    options = {"maxlags": horizon - 1, "kernel": "uniform", "use_correction": False}
+    error = OLS(d, np.ones(n)).fit(cov_type="HAC", cov_kwds=options).bse[0]
+    correction = np.sqrt((n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n)
+    found = diebold_mariano(d, np.zeros(n), horizon=horizon, method="hln")
+    assert found.statistic == pytest.approx(correction * d.mean() / error)
+    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(found.statistic), n - 1))
 
 
-def test_a_better_forecast_is_found(random):
-    reference = random.normal(size=(100, 80)) ** 2
-    found = [diebold_mariano(0.5 * loss, loss).verdict for loss in reference]
-    assert found.count("better") > 90
-    assert diebold_mariano(reference[0], 0.5 * reference[0]).verdict == "worse"
+def test_hln_at_horizon_one_is_the_t_test():
+    d = np.random.default_rng(2).normal(0.3, size=40)
+    expected = stats.ttest_1samp(d, 0.0)
+    found = diebold_mariano(d, np.zeros(40), method="hln")
+    assert (found.statistic, found.p_value) == pytest.approx((expected.statistic, expected.pvalue))
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
 
 
-def test_few_independent_origins_get_no_verdict(random):
-    loss = random.normal(size=(2, 20))
-    found = diebold_mariano(*loss, horizon=6)
-    assert found.verdict == TOO_FEW
-    assert np.isnan(found.p_value)
+def test_hln_survives_autocovariances_that_sum_to_nothing():
+    d = np.tile([1.0, -1.0], 20) + 0.01
+    assert np.isfinite(diebold_mariano(d, np.zeros(40), horizon=2, method="hln").statistic)
+
+
+def test_swapping_the_models_turns_the_verdict():
+    loss = squared_errors(np.random.default_rng(0), 80)
+    ahead, behind = diebold_mariano(0.4 * loss, loss), diebold_mariano(loss, 0.4 * loss)
+    assert (ahead.verdict, behind.verdict) == ("better", "worse")
+    assert ahead.p_value == pytest.approx(behind.p_value)
+    assert ahead.interval[1] < 0 < behind.interval[0]
+
+
+def test_overlapping_origins_give_no_verdict():
+    loss = np.arange(47.0)
+    found = diebold_mariano(loss, loss + 1, horizon=12)
+    assert found.verdict == "too few independent origins"
+    assert np.isnan([found.statistic, found.p_value, *found.interval]).all()
+    assert diebold_mariano(np.arange(48.0), np.arange(48.0)[::-1], horizon=12).verdict == "not distinguishable"
+
+
+def test_equal_forecasts_are_not_distinguishable():
+    loss = np.arange(20.0)
+    assert diebold_mariano(loss, loss).p_value == 1
+
+
+def test_origins_without_a_loss_are_left_out_and_counted():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 30))
+    gaps = np.array(a)
+    gaps[[3, 7]] = np.nan
+    found, expected = diebold_mariano(gaps, b), diebold_mariano(np.delete(a, [3, 7]), np.delete(b, [3, 7]))
+    assert found == expected
+    assert found.n_origins == 28
+
+
+@pytest.mark.parametrize(
+    ("horizon", "n", "phi"), [(1, 20, 0.0), (1, 50, 0.8), (1, 200, 0.8), (12, 50, 0.0), (12, 200, 0.8)]
+)
+def test_size_of_the_cosine_form_is_near_five_percent(horizon, n, phi):
+    a, b = squared_errors(np.random.default_rng(0), n, horizon=horizon, phi=phi, size=(2, 600))
+    rejected = [diebold_mariano(x, y, horizon=horizon).p_value < 0.05 for x, y in zip(a, b, strict=True)]
+    assert 0.02 <= np.mean(rejected) <= 0.08  # 600 draws: a standard error of .009
+
+
+def test_hln_rejects_a_third_of_true_nulls_with_autocorrelated_errors():
+    a, b = squared_errors(np.random.default_rng(0), 50, phi=0.8, size=(2, 300))
+    rejected = [diebold_mariano(x, y, method="hln").p_value < 0.05 for x, y in zip(a, b, strict=True)]
+    assert np.mean(rejected) > 0.2
+
+
+def test_power_grows_with_the_origins():
+    rng = np.random.default_rng(0)
+    power = []
+    for n in (20, 200):
+        a, b = squared_errors(rng, n, size=(2, 200))
+        power.append(np.mean([diebold_mariano(0.6 * x, y).verdict == "better" for x, y in zip(a, b, strict=True)]))
+    assert power[0] < 0.5
+    assert power[1] > 0.7
+
+
+@pytest.mark.parametrize("options", [{"horizon": 0}, {"level": 1.0}, {"method": "dm"}])
+def test_parameters_out_of_range_are_named(options):
+    with pytest.raises(ValueError, match=str(next(iter(options.values())))):
+        diebold_mariano(np.ones(9), np.ones(9), **options)
+
+
+def test_losses_of_different_length_are_refused():
+    with pytest.raises(ValueError, match=r"\(9,\) and \(8,\)"):
+        diebold_mariano(np.ones(9), np.ones(8))
 
 
 @pytest.mark.parametrize(("method", "theirs"), [("holm", "holm"), ("benjamini-hochberg", "fdr_bh")])
-def test_adjusted_p_values_are_those_of_statsmodels(method, theirs, random):
-    p = random.uniform(size=12) ** 2
-    assert_allclose(adjust_p_values(p, method=method), multipletests(p, method=theirs)[1])
-    assert_allclose(adjust_p_values([*p, np.nan], method=method)[:12], multipletests(p, method=theirs)[1])
+def test_adjusted_p_values_are_those_of_statsmodels(method, theirs):
+    p = np.random.default_rng(0).uniform(size=12) ** 3
+    np.testing.assert_allclose(adjust_p_values(p, method=method), multipletests(p, method=theirs)[1])
+
+
+def test_a_comparison_that_was_not_made_does_not_count():
+    np.testing.assert_allclose(adjust_p_values([0.01, np.nan, 0.03]), [0.02, np.nan, 0.03])
+    with pytest.raises(ValueError, match="'bonferroni' is none of"):
+        adjust_p_values([0.1], method="bonferroni")
+
+
+# Bootstrap and skill -------------------------------------------------------------------------------------------------
+
+
+def test_resampled_means_are_of_whole_circular_blocks():
+    values = np.array([1.0, 10.0, 100.0, 1000.0, 10000.0])[:, None]
+    pairs = {11.0, 110.0, 1100.0, 11000.0, 10001.0}
+    possible = {a + b + c for a in pairs for b in pairs for c in values.ravel()}
+    found = 5 * bootstrap_means(values, 2, 4000, np.random.default_rng(0)).ravel()
+    assert set(found.round(6)) == possible
+
+
+def test_block_bootstrap_has_the_standard_deviation_of_arch():
+    bootstrap = pytest.importorskip("arch.bootstrap")
+    loss = squared_errors(np.random.default_rng(3), 120, horizon=6)
+    theirs = bootstrap.CircularBlockBootstrap(12, loss, seed=0).apply(np.mean, 4000).std()
+    ours = bootstrap_means(loss[:, None], 12, 4000, np.random.default_rng(0)).std()
+    assert ours == pytest.approx(theirs, rel=0.05)
+
+
+@pytest.mark.parametrize(("n", "horizon"), [(5, 1), (48, 12), (500, 12), (20, 1), (3, 3)])
+def test_blocks_cover_the_horizon_and_leave_at_least_two(n, horizon):
+    assert min(horizon, n // 2) <= block_length(n, horizon) <= max(n // 2, 1)
+
+
+def test_skill_is_exact_where_the_ratio_of_losses_is_constant():
+    loss = np.random.default_rng(0).uniform(1, 2, 30)
+    found = skill_interval(0.75 * loss, loss)
+    assert (found.skill, *found.interval) == pytest.approx((0.25, 0.25, 0.25))
+    assert found.n_independent == 30
+
+
+def test_skill_of_overlapping_origins_counts_the_independent_ones():
+    a, b = squared_errors(np.random.default_rng(0), 60, horizon=12, size=(2,))
+    assert skill_interval(a, b, horizon=12).n_independent == 5
+    few = skill_interval(a[:40], b[:40], horizon=12)
+    assert few.skill == pytest.approx(1 - a[:40].mean() / b[:40].mean())
+    assert np.isnan(few.interval).all()
+
+
+def test_skill_of_a_perfect_forecast_is_one():
+    assert skill_interval(np.zeros(20), np.ones(20)).interval == (1.0, 1.0)
+
+
+def test_reference_without_loss_has_no_interval():
+    found = skill_interval(np.ones(20), np.zeros(20))
+    assert found.skill == -np.inf
+    assert np.isnan(found.interval).all()
+
+
+@pytest.mark.parametrize(("blocks", "horizon", "least"), [(8, 1, 0.85), (8, 12, 0.85), (20, 12, 0.91), (50, 1, 0.93)])
+def test_interval_covers_the_true_skill(blocks, horizon, least):
+    rng = np.random.default_rng(0)
+    shared, own = np.sqrt(squared_errors(rng, blocks * horizon, horizon=horizon, size=(2, 400)))
+    covered = []
+    for x, y in zip(shared, own, strict=True):
+        low, high = skill_interval(0.8 * (0.5 * x + 0.5 * y), x, horizon=horizon, n_bootstrap=200).interval
+        covered.append(low <= 0.2 <= high)
+    assert np.mean(covered) >= least - 0.02  # 400 draws: a standard error of .012
+
+
+# Model confidence set ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("statistic", "theirs"), [("max", "max"), ("range", "R")])
+def test_elimination_equals_that_of_arch_on_the_same_resamples(statistic, theirs):
+    bootstrap = pytest.importorskip("arch.bootstrap")
+    losses = squared_errors(np.random.default_rng(1), 120, size=(5,)).T + np.array([0.0, 0.1, 0.2, 0.4, 0.8])
+    expected = bootstrap.MCS(losses, 0.1, block_size=5, method=theirs, bootstrap="circular", seed=3, reps=500)
+    expected.compute()
+    resampled = np.stack([losses[rows].mean(axis=0) for rows in expected._bootstrap_indices])
+    found = _eliminate(losses.mean(axis=0), resampled, statistic, widening=1.0)
+    np.testing.assert_allclose(found, expected.pvalues["Pvalue"].sort_index())
 
 
 @pytest.mark.parametrize("statistic", ["max", "range"])
-def test_confidence_set_agrees_with_arch(statistic, random):
-    bootstrap = pytest.importorskip("arch.bootstrap")
-    losses = random.normal(size=(300, 4)) ** 2 + np.array([0.0, 0.02, 0.5, 1.0])
-    ours = model_confidence_set(pd.DataFrame(losses), level=0.9, statistic=statistic, n_bootstrap=2000)
-    theirs = bootstrap.MCS(
-        losses, size=0.1, reps=2000, block_size=5, method={"max": "max", "range": "R"}[statistic], seed=0
+def test_set_keeps_the_best_and_drops_the_worst(statistic):
+    losses = squared_errors(np.random.default_rng(0), 200, size=(3,)).T + np.array([0.0, 0.05, 3.0])
+    found = model_confidence_set(pd.DataFrame(losses, columns=["a", "b", "c"]), statistic=statistic)
+    assert found.included == ["a", "b"]
+    assert found.p_values["c"] < 0.05
+    assert found.block_length == 6
+
+
+@pytest.mark.parametrize("horizon", [1, 12])
+def test_set_keeps_the_best_at_its_level(horizon):
+    losses = squared_errors(np.random.default_rng(0), 60, horizon=horizon, size=(300, 4)).swapaxes(1, 2)
+    kept = [0 in model_confidence_set(one, horizon=horizon, n_bootstrap=200).included for one in losses]
+    assert np.mean(kept) >= 0.86  # .9 - .02, less a standard error of .017
+
+
+def test_too_few_independent_origins_leave_all_models_in_the_set():
+    losses = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 2)) + np.array([0.0, 9.0]), columns=["a", "b"])
+    with pytest.warns(UserWarning, match="30 origins of horizon 12 are too few independent origins"):
+        found = model_confidence_set(losses, horizon=12)
+    assert found.included == ["a", "b"]
+    assert found.p_values.isna().all()
+
+
+def test_models_that_are_the_same_stay_together():
+    loss = squared_errors(np.random.default_rng(0), 50)
+    found = model_confidence_set(np.stack([loss, loss, loss + 1], axis=1))
+    assert found.included == [0, 1]
+
+
+@pytest.mark.parametrize("options", [{"statistic": "t"}, {"level": 0}, {"horizon": 0}])
+def test_set_names_parameters_out_of_range(options):
+    with pytest.raises(ValueError, match=str(next(iter(options.values())))):
+        model_confidence_set(np.ones((20, 2)), **options)
+
+
+# Friedman and Nemenyi ------------------------------------------------------------------------------------------------
+
+
+def data_sets(n=12, shift=(0.0, 0.3, 0.6, 2.0)):
+    return pd.DataFrame(
+        np.random.default_rng(0).normal(size=(n, len(shift))) + shift, columns=list("abcd")[: len(shift)]
     )
-    theirs.compute()
-    assert sorted(ours.included) == sorted(theirs.included)
-    assert {2, 3}.isdisjoint(ours.included)
 
 
-def test_confidence_set_keeps_the_best(random):
-    kept = []
-    for _ in range(60):
-        losses = random.normal(size=(60, 5)) ** 2 + 0.05 * np.arange(5)
-        kept.append(0 in model_confidence_set(pd.DataFrame(losses), n_bootstrap=200).included)
-    assert np.mean(kept) > 0.88
-
-
-def test_friedman_is_that_of_scipy_on_independent_data_sets(random):
-    losses = pd.DataFrame(random.normal(size=(15, 4)) + np.array([0.0, 0.3, 0.6, 2.0]), columns=list("abcd"))
+def test_friedman_is_scipys_in_the_form_of_iman_and_davenport():
+    losses = data_sets().round(1)  # with ties
+    losses.iloc[0, :2] = 0.5
+    n, k = losses.shape
+    chi2 = stats.friedmanchisquare(*losses.to_numpy().T).statistic
     found = friedman(losses, independent=True)
-    square = stats.friedmanchisquare(*losses.to_numpy().T).statistic
-    expected = stats.f(3, 3 * 14).sf(14 * square / (15 * 3 - square))  # Iman and Davenport
-    assert_allclose(found.p_value, expected)
-    assert found.mean_ranks.index[0] == "a" or found.mean_ranks["a"] == found.mean_ranks.min()
-    q = stats.studentized_range.ppf(0.95, 4, np.inf) / np.sqrt(2)
-    assert_allclose(found.critical_difference, q * np.sqrt(4 * 5 / (6 * 15)), rtol=1e-6)
+    assert found.statistic == pytest.approx((n - 1) * chi2 / (n * (k - 1) - chi2))
+    assert found.p_value == pytest.approx(stats.f.sf(found.statistic, k - 1, (k - 1) * (n - 1)))
 
 
-@pytest.mark.parametrize(("n", "least"), [(8, 0.85), (20, 0.9)])
-def test_skill_intervals_cover(n, least, random):
-    inside = []
-    for _ in range(200):
-        reference = random.chisquare(4, size=n)
-        loss = 0.8 * random.chisquare(4, size=n)
-        low, high = skill_interval(loss, reference, n_bootstrap=200).interval
-        inside.append(low <= 0.2 <= high)
-    assert np.mean(inside) > least - 0.03
+@pytest.mark.parametrize(("k", "q"), [(2, 1.960), (5, 2.728), (10, 3.164)])  # table 5 of Demšar (2006)
+def test_critical_difference_has_the_quantiles_of_the_table(k, q):
+    losses = np.random.default_rng(0).normal(size=(14, k))
+    found = friedman(losses, independent=True).critical_difference
+    assert found == pytest.approx(q * np.sqrt(k * (k + 1) / (6 * 14)), rel=3e-4)
 
 
-def boards(random):
-    index = pd.date_range("2024-01-01", periods=200, freq="D")
-    y = pd.Series(random.normal(10, 1, 200), index=index, name="y")
-    models = {"mean": DummyRegressor(), "low": DummyRegressor(strategy="constant", constant=5.0)}
-    return backtest(models, y, y.to_frame("x"), cv=RollingOriginSplit(2, n_origins=40))
+def test_pairs_differ_where_their_ranks_are_farther_apart_than_the_critical_difference():
+    found = friedman(data_sets(), independent=True)
+    ranks = found.mean_ranks
+    assert ranks.index[0] == "a" and ranks.index[-1] == "d"
+    for one in ranks.index:
+        for other in ranks.index:
+            is_apart = abs(ranks[one] - ranks[other]) > found.critical_difference
+            assert (found.pairwise.loc[one, other] < 0.05) == is_apart
 
 
-def test_leaderboard_says_which_differences_are_luck(random):
-    board = leaderboard(boards(random), reference="low")
-    assert board.loc["mean", "verdict"] == "better"
-    assert board.loc["mean", "skill"] > 0.3
+def test_data_sets_must_be_declared_independent():
+    with pytest.raises(ValueError, match="needs independent data sets"):
+        friedman(data_sets())
 
 
-def test_pictures_of_comparisons_draw_every_model(random):
-    result = boards(random)
-    board = leaderboard(result, reference="low")
-    losses = pd.DataFrame(random.normal(size=(12, 3)), columns=["a", "b", "c"])
-    drawn = [
-        plot_skill(board),
-        plot_errors(result, by="step"),
-        plot_errors(result, by="origin"),
-        plot_loss_difference(result, "mean", "low"),
-        plot_critical_difference(friedman(losses, independent=True)),
+def test_rows_named_as_series_are_warned_of():
+    with pytest.warns(UserWarning, match="those of one panel are not independent"):
+        friedman(data_sets().rename_axis("series"), independent=True)
+
+
+def test_data_sets_that_move_together_are_refused():
+    rng = np.random.default_rng(0)
+    own, shared = rng.normal(size=(8, 30, 3)), rng.normal(size=(30, 3))
+    assert friedman(own, independent=True).n_datasets == 8
+    with pytest.raises(ValueError, match="8 data sets move together"):
+        friedman(own + shared, independent=True)
+
+
+def test_missing_losses_are_refused():
+    losses = data_sets()
+    losses.iloc[2, 1] = np.nan
+    with pytest.raises(ValueError, match="12 x 4 with 1 NaN"):
+        friedman(losses, independent=True)
+
+
+def test_size_over_independent_data_sets_is_five_percent_and_in_a_panel_far_more():
+    rng = np.random.default_rng(0)
+    alone = rng.normal(size=(300, 20, 3))
+    panel = 0.7 * alone + rng.normal(size=(300, 1, 3))
+    critical = stats.f.ppf(0.95, 2, 2 * 19)
+    rejected = [
+        np.mean([_statistic(stats.rankdata(one, axis=1)) > critical for one in many]) for many in (alone, panel)
     ]
-    assert all(ax.lines or ax.collections or ax.patches for ax in drawn)
+    assert 0.02 < rejected[0] < 0.08
+    assert rejected[1] > 0.6

@@ -141,8 +141,11 @@ class Cells:
 
     def by_origin(self, values: Floats) -> Floats:
         """Scored values (n_series, n_origins) as one value an origin, whose mean is `average`."""
-        scored = self.is_scored[self.is_scored.any(axis=1)]
-        values = np.where(scored, values[self.is_scored.any(axis=1)], 0.0)
+        has_any = self.is_scored.any(axis=1)
+        if not has_any.any():
+            return np.full(self.shape[1], np.nan)
+        scored = self.is_scored[has_any]
+        values = np.where(scored, values[has_any], 0.0)
         count = scored.sum(axis=1, keepdims=True)
         means = values.sum(axis=1, keepdims=True) / count  # (n_series, 1)
         excess = np.where(scored, values - means, 0.0) / count * scored.any(axis=0).sum()

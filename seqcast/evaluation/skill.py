@@ -74,8 +74,9 @@ def skill_interval(
     of freedom, cut at 1. The usual percentiles of the resamples are too narrow with few blocks: with eight they cover
     80 % in place of 95 (``benchmarks/significance.py``).
 
-    Assumed: losses are stationary, with short memory. Series of a panel may depend on each other in any way. With fewer
-    than four independent origins there is no interval.
+    Assumed: losses are stationary, with short memory; where errors are autocorrelated beyond the horizon (an AR(.8) at
+    horizon 1), 95 % intervals cover 86 %. Series of a panel may depend on each other in any way. With fewer
+    than four independent origins, or where a resample of the reference has no loss, there is no interval.
 
     References
     ----------
@@ -100,7 +101,8 @@ def skill_interval(
     skill = _skill(pair.mean(axis=0)) if n else np.nan
     if not is_enough(n, horizon):
         return Skill(float(skill), (np.nan, np.nan), n // horizon)
-    spread = np.std(_skill(bootstrap_means(pair, length, n_bootstrap, np.random.default_rng(random_state))))
+    resampled = _skill(bootstrap_means(pair, length, n_bootstrap, np.random.default_rng(random_state)))
+    spread = np.std(resampled) if np.isfinite(resampled).all() else np.nan
     half = stdtrit(n / length - 1, (1 + level) / 2) * spread * np.sqrt(n / (n - length))
     return Skill(float(skill), (float(skill - half), float(min(skill + half, 1.0))), n // horizon)
 
