@@ -1,5 +1,7 @@
 """Paths: scenarios with the quantiles of the forecast and the ties between steps and series of its past errors."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ from numpy.random import RandomState
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from seqcast.exceptions import ShortSeriesError
 from seqcast.panel import Floats, Panel
 from seqcast.rolling import answer, clip, open_ended, scaled_errors
 
@@ -34,9 +37,9 @@ def draw_paths(
     series = np.arange(panel.n_series)
     if strategy == "recursive":
         return clip(_write_on(forecaster, history, panel, horizon, n_paths, random), forecaster.bounds)
-    quantiles = answer(forecaster, panel, series, history.lengths, horizon, LEVELS.tolist())
+    levels, quantiles = _widest(lambda q: answer(forecaster, panel, series, history.lengths, horizon, q))
     z = _draw_scores(_past_scores(forecaster, panel, horizon, random), n_paths, random)
-    return clip(_at(quantiles, np.moveaxis(z, 0, -1)), forecaster.bounds)
+    return clip(_at(levels, quantiles, np.moveaxis(z, 0, -1)), forecaster.bounds)
 
 
 def _write_on(forecaster: Any, history: Panel, panel: Panel, horizon: int, n_paths: int, random: RandomState) -> Floats:
@@ -47,11 +50,23 @@ def _write_on(forecaster: Any, history: Panel, panel: Panel, horizon: int, n_pat
     scores = _past_scores(forecaster, panel, length, random)
     for k in range(n_blocks):
         at = origins + k * length
-        quantiles = forecaster._quantile_panel(work, np.arange(len(series)), at, length, LEVELS.tolist())
+        levels, quantiles = _widest(partial(forecaster._quantile_panel, work, np.arange(len(series)), at, length))
         z = _draw_scores(scores, n_paths, random).reshape(len(series), length, 1)
-        work.values[ahead[:, k * length : (k + 1) * length]] = _at(quantiles, z)[..., 0]
+        work.values[ahead[:, k * length : (k + 1) * length]] = _at(levels, quantiles, z)[..., 0]
     paths = work.values[ahead[:, :horizon]].reshape(n_paths, panel.n_series, horizon)
     return np.moveaxis(paths, 0, -1)
+
+
+def _widest(ask: Callable[[list[float]], Floats]) -> tuple[Floats, Floats]:
+    """The widest range of levels that a forecaster can answer, and its quantiles there (..., n_levels)."""
+    for k in range(len(LEVELS) // 2):
+        levels = LEVELS[k : len(LEVELS) - k]
+        try:
+            return levels, ask(levels.tolist())
+        except ShortSeriesError:  # too few past errors for the outer levels
+            if k == len(LEVELS) // 2 - 1:
+                raise
+    raise AssertionError
 
 
 def _past_scores(forecaster: Any, panel: Panel, horizon: int, random: RandomState) -> Floats:
@@ -78,9 +93,9 @@ def _normal_scores(errors: Floats, random: RandomState) -> Floats:
     return np.where(size > 0, scores / np.where(size > 0, size, 1.0), len(scores) ** -0.5)
 
 
-def _at(quantiles: Floats, z: Floats) -> Floats:
+def _at(levels: Floats, quantiles: Floats, z: Floats) -> Floats:
     """Values at normal scores z (..., n_paths): quantiles (..., n_levels) joined by lines, the outer ones go on."""
-    x = ndtri(LEVELS)
+    x = ndtri(levels)
     k = np.clip(np.searchsorted(x, z) - 1, 0, len(x) - 2)
     low, high = (np.take_along_axis(quantiles, k + j, -1) for j in (0, 1))
     return low + (z - x[k]) / (x[k + 1] - x[k]) * (high - low)
