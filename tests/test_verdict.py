@@ -54,7 +54,7 @@ def true_wave(y, origin, ahead):
     return wave(0)[origin + ahead]
 
 
-# The judgement, on forecasts made by hand ------------------------------------------------------------------------------
+# The judgement, on forecasts made by hand --------------------------------------------------------------------------------
 
 
 def test_skill_is_the_share_of_error_saved():
@@ -132,7 +132,7 @@ def test_too_short_a_tail_accuses_nobody():
     assert "no better than naive" not in names(judge(replace(tail, forecast=tail.forecast + 1), Training(), 1))
 
 
-# The naive forecasts ---------------------------------------------------------------------------------------------------
+# The naive forecasts --------------------------------------------------------------------------------
 
 
 def test_known_before_is_the_last_known_value_of_the_phase():
@@ -144,7 +144,7 @@ def test_known_before_is_the_last_known_value_of_the_phase():
     assert_array_equal(known_before(panel, *at, 4, 3), [[4, 2, np.nan, 4], [np.nan, 1, 2, np.nan]])
 
 
-# Training ------------------------------------------------------------------------------------------
+# Training --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_training_is_cut_short_if_its_last_round_gained(max_steps, losses, expec
     assert is_cut_short(history, options) is expected
 
 
-# In fit ------------------------------------------------------------------------------------------
+# In fit --------------------------------------------------------------------------------
 
 
 def test_tail_origins_lie_in_the_tail_in_pairs():

@@ -17,7 +17,7 @@ Integers = NDArray[np.int64]
 
 CONFIDENCE = 0.95
 NEGLIGIBLE = 0.01  # skill that is not worth having
-LUCK_NAIVE, LUCK_SEASONAL = 0.2, 0.05  # skill that may be luck: on a random walk the choices alone look like a tenth
+LUCK = 0.2  # skill over the last value that may be luck: on a random walk the choices alone may look like a tenth
 OPTIMISM = 2  # times the margin that skill must reach, since the tail has also made the choices
 TOO_WIDE = 1.0  # half an interval of the skill that says nothing
 ALIKE = 0.9  # correlation of the changes of a copy with those of what it copies
@@ -171,7 +171,7 @@ def _skill_findings(
 ) -> list[Finding]:
     """Whether a naive forecast is as good, and whether the forecast is but a copy of it."""
     findings = []
-    if _is_no_better(*naive, LUCK_NAIVE):
+    if _is_no_better(*naive, LUCK):
         remedy = (
             "Of prices and rates the last value may be the best there is: use Naive and forecast the spread. Else "
             "give covariates that know more, or a longer history."
@@ -186,7 +186,7 @@ def _skill_findings(
         if _is_copy(tail, tail.naive):
             sentence = "The forecast is a lagged copy of the series: its changes are those of one step before."
             findings.append(Finding("lagged copy", sentence, "It knows no turn before it is over: don't trade on it."))
-    if _is_no_better(*seasonal, LUCK_SEASONAL):
+    if _is_no_better(*seasonal, NEGLIGIBLE):
         sentence = _worded("the last season", *seasonal)
         remedy = f"Use SeasonalNaive, or a lookback of a few seasons (of {season_length} steps) and linear_skip=True."
         findings.append(Finding("no better than seasonal naive", sentence, remedy))
