@@ -54,7 +54,7 @@ def true_wave(y, origin, ahead):
     return wave(0)[origin + ahead]
 
 
-# The judgement, on forecasts made by hand --------------------------------------------------------------------------------
+# The judgement, on forecasts made by hand ----------------
 
 
 def test_skill_is_the_share_of_error_saved():
