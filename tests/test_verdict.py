@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import seqcast
-from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster
+from seqcast import GRUForecaster, RidgeForecaster
 from seqcast.datasets import load_dataset, make_series
 from seqcast.models._tail import tail_origins
 from seqcast.models._task import split_in_time
@@ -54,7 +54,7 @@ def true_wave(y, origin, ahead):
     return wave(0)[origin + ahead]
 
 
-# The judgement, on forecasts made by hand ----------------------------------------------------------------------------
+# The judgement, on forecasts made by hand ----------------
 
 
 def test_skill_is_the_share_of_error_saved():
@@ -132,7 +132,7 @@ def test_too_short_a_tail_accuses_nobody():
     assert "no better than naive" not in names(judge(replace(tail, forecast=tail.forecast + 1), Training(), 1))
 
 
-# The naive forecasts -------------------------------------------------------------------------------------------------
+# The naive forecasts --------------------------------------------------------------------------------
 
 
 def test_known_before_is_the_last_known_value_of_the_phase():
@@ -144,7 +144,7 @@ def test_known_before_is_the_last_known_value_of_the_phase():
     assert_array_equal(known_before(panel, *at, 4, 3), [[4, 2, np.nan, 4], [np.nan, 1, 2, np.nan]])
 
 
-# Training ------------------------------------------------------------------------------------------------------------
+# Training --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_training_is_cut_short_if_its_last_round_gained(max_steps, losses, expec
     assert is_cut_short(history, options) is expected
 
 
-# In fit --------------------------------------------------------------------------------------------------------------
+# In fit --------------------------------------------------------------------------------
 
 
 def test_tail_origins_lie_in_the_tail_in_pairs():
@@ -180,9 +180,10 @@ def test_the_ridge_is_good_and_the_verdict_silent(data):
     assert names(RidgeForecaster(horizon=5).fit(load_dataset(data)).verdict()) == []
 
 
-def test_a_random_walk_is_named_but_for_the_few_that_drift_in_their_tail():
-    verdicts = [RidgeForecaster(horizon=6, lookback=12).fit(walk(seed, 1500)).verdict() for seed in range(8)]
-    assert sum("no better than naive" in names(verdict) for verdict in verdicts) >= 6
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_walk_is_named(seed):
+    verdict = RidgeForecaster(horizon=6, lookback=12).fit(walk(seed, 1500)).verdict()
+    assert "no better than naive" in names(verdict)
 
 
 def test_a_price_is_named_a_copy_of_its_last_value():
@@ -197,10 +198,9 @@ def test_exchange_rates_are_named_copies_of_their_last_value():
     assert "no better than naive" in names(verdict)
 
 
-@pytest.mark.parametrize("kind", [GRUForecaster, LSTMForecaster])
-def test_a_network_that_was_trained_enough_has_no_fault(kind):
+def test_a_network_that_was_trained_enough_has_no_fault():
     y = make_series(400, seasons=((12, 1.0),), noise=0.1, random_state=0)
-    model = kind(horizon=4, season_length=12, lookback=24, hidden_size=8, n_members=1, random_state=0)
+    model = GRUForecaster(horizon=4, season_length=12, lookback=24, hidden_size=8, n_members=1, random_state=0)
     assert names(model.fit(y).verdict()) == []
 
 
@@ -221,8 +221,7 @@ def test_a_network_too_small_and_trained_too_shortly_is_named():
 
 
 def test_values_never_seen_before_are_named():
-    y = wave()
-    y = y.copy()
+    y = wave().copy()
     y[-3:] += 40
     assert "unseen values" in names(RidgeForecaster(horizon=4, season_length=12).fit(y).verdict())
 

@@ -17,7 +17,8 @@ Integers = NDArray[np.int64]
 
 CONFIDENCE = 0.95
 NEGLIGIBLE = 0.01  # skill that is not worth having
-LITTLE = 0.2  # skill that may be luck, unless its interval says otherwise
+LUCK = 0.2  # skill over the last value that may be luck: on a random walk the choices alone may look like a tenth
+OPTIMISM = 2  # times the margin that skill must reach, since the tail has also made the choices
 TOO_WIDE = 1.0  # half an interval of the skill that says nothing
 ALIKE = 0.9  # correlation of the changes of a copy with those of what it copies
 FLAT = 0.02  # of the standard deviation of the truth
@@ -161,8 +162,8 @@ def _skill(tail: Tail, reference: Floats) -> tuple[float, float]:
     return float(skill), float(student.ppf((1 + CONFIDENCE) / 2, max(n_blocks - 1, 1)) * np.sqrt(variance))
 
 
-def _is_no_better(skill: float, margin: float) -> bool:
-    return margin < TOO_WIDE and (skill < NEGLIGIBLE or skill < min(LITTLE, margin))
+def _is_no_better(skill: float, margin: float, luck: float) -> bool:
+    return margin < TOO_WIDE and (skill < NEGLIGIBLE or skill < min(luck, OPTIMISM * margin))
 
 
 def _skill_findings(
@@ -170,7 +171,7 @@ def _skill_findings(
 ) -> list[Finding]:
     """Whether a naive forecast is as good, and whether the forecast is but a copy of it."""
     findings = []
-    if _is_no_better(*naive):
+    if _is_no_better(*naive, LUCK):
         remedy = (
             "Of prices and rates the last value may be the best there is: use Naive and forecast the spread. Else "
             "give covariates that know more, or a longer history."
@@ -178,15 +179,15 @@ def _skill_findings(
         findings.append(
             Finding(
                 "no better than naive",
-                f"As far as the tail can tell, no better than the last value: {_worded(*naive)}.",
+                _worded("the last value", *naive),
                 remedy,
             )
         )
         if _is_copy(tail, tail.naive):
             sentence = "The forecast is a lagged copy of the series: its changes are those of one step before."
             findings.append(Finding("lagged copy", sentence, "It knows no turn before it is over: don't trade on it."))
-    if _is_no_better(*seasonal):
-        sentence = f"As far as the tail can tell, no better than the last season: {_worded(*seasonal)}."
+    if _is_no_better(*seasonal, NEGLIGIBLE):
+        sentence = _worded("the last season", *seasonal)
         remedy = f"Use SeasonalNaive, or a lookback of a few seasons (of {season_length} steps) and linear_skip=True."
         findings.append(Finding("no better than seasonal naive", sentence, remedy))
         if _is_copy(tail, tail.seasonal):
@@ -267,8 +268,9 @@ def _training_findings(training: Training, naive: tuple[float, float], seasonal:
     return findings
 
 
-def _worded(skill: float, margin: float) -> str:
-    return f"it saves {_percent(skill, margin)} of the error"
+def _worded(name: str, skill: float, margin: float) -> str:
+    how = "Worse than" if skill < -margin else "As far as the tail can tell, no better than"
+    return f"{how} {name}: it saves {_percent(skill, margin)} of the error."
 
 
 def _percent(skill: float, margin: float) -> str:
