@@ -182,7 +182,7 @@ PARTS: dict[str, tuple[str, Row, Callable[..., Row], list[tuple]]] = {
         [(h, blocks, phi) for h in (1, 12) for blocks in (8, 20, 50) for phi in PHIS],
     ),
     "ranks": (
-        "Friedman at 5 % over series with shared shocks, equal models: rejected, and refused where given by origin",
+        "Friedman over series with shared shocks, equal models (a tenth of the draws): rejected at 5 %, refused",
         ("series", "origins", "shared", "rejected", "refused"),
         ranks,
         [(100, 20, shared) for shared in (0.0, 0.1, 0.5, 0.9)],
