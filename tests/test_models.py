@@ -218,6 +218,17 @@ def test_of_random_walks_the_last_value_is_chosen():
     assert_allclose(models[k].forecast(), walks[k, -1], rtol=1e-6)
 
 
+def test_a_history_from_before_a_change_is_left_out():
+    random = np.random.default_rng(0)
+    t, noise = np.arange(6000), random.normal(size=6000)
+    season = np.where(t < 4000, np.sin(2 * np.pi * t / 24), np.abs(np.sin(2 * np.pi * t / 24)) + np.cos(t / 3))
+    settings = {"lookback": 48, "normalization": "mean", "target_transform": "none", "season_length": 24}
+    changed = RidgeForecaster(horizon=12, **settings).fit(season + 0.1 * noise)
+    steady = RidgeForecaster(horizon=12, **settings).fit(season[4000:] + 0.1 * noise[4000:])
+    assert 1000 < changed.members_[0].choice.training_length < 3000
+    assert steady.members_[0].choice.training_length is None
+
+
 def test_neighbours_among_the_choices_differ_in_all_that_differs():
     model = tiny(GRUForecaster, horizon=6, n_members=1).fit(np.exp(monthly(300, noise=0.3)))
     split = split_in_time(model.panel_, 18, 0.1)

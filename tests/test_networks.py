@@ -180,8 +180,8 @@ def test_ridge_with_missing_targets_comes_close_to_each_steps_own_regression():
 
 def test_older_seasons_are_expected_to_count_less():
     network = ForecastNetwork(lookback=25, horizon=2, past_only=(False,), season_length=12)
-    halves, ones = [1 / 2] * 12, [1.0] * (12 + 1 + 27)  # the last season, a constant, a covariate
-    assert_allclose(network.linear.expected, [1 / 3, *halves, *ones])
+    past = [1 / 3, *[1 / 2] * 12, *[1.0] * 12]
+    assert_allclose(network.linear.expected, [*past, 1.0, *past, 1.0, 1.0])  # window, constant, covariate
 
 
 def test_many_covariates_are_averaged_over_steps():

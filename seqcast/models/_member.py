@@ -20,6 +20,7 @@ class Member:
     architecture: dict[str, Any]
     model: WindowModel
     penalty: float = np.inf  # of the ridge
+    training_length: int | None = None
     history: dict[str, list[float]] = field(default_factory=dict)  # losses by step
     check: TailCheck | None = None  # of fit, until the verdict has been given
 
@@ -27,7 +28,7 @@ class Member:
     def choice(self) -> Choice:
         """What was chosen for it, or given."""
         a = self.architecture
-        return Choice(self.model.scaling.kind, a["normalization"], a["lookback"])
+        return Choice(self.model.scaling.kind, a["normalization"], a["lookback"], self.training_length)
 
     def report(self) -> dict[str, Any]:
         """What was chosen and what came of it, in one row of a table."""
@@ -37,11 +38,12 @@ class Member:
 
     def to_state(self) -> dict[str, Any]:
         """Give everything as plain data and arrays."""
-        state = {"architecture": self.architecture, "penalty": self.penalty, "history": self.history}
-        return {**state, "model": self.model.to_state()}
+        names = ("architecture", "penalty", "training_length", "history")
+        return {**{name: getattr(self, name) for name in names}, "model": self.model.to_state()}
 
     @classmethod
     def from_state(cls, network: ForecastNetwork, state: dict[str, Any]) -> "Member":
         """Put a state into a network of the architecture in it."""
         model = WindowModel.from_state(network, state["model"])
-        return cls(state["architecture"], model, state.get("penalty", np.inf), state.get("history", {}))
+        own = {name: state[name] for name in ("penalty", "training_length", "history") if name in state}
+        return cls(state["architecture"], model, **own)  # files of 0.1.0 have only some

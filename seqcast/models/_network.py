@@ -259,7 +259,7 @@ class NetworkForecaster(WindowForecaster):
         levels = levels if levels.size else LEVELS
         calendar = Calendar(self.calendar_)
         model = WindowModel(network, task.scaling, task.features, self.panel_.ids, levels, calendar=calendar)
-        member = Member(architecture, model)
+        member = Member(architecture, model, training_length=choice.training_length)
         self._train(member, choice, split, task, torch.Generator().manual_seed(seed))
         return member
 

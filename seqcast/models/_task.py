@@ -32,6 +32,7 @@ SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the r
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
 TOLERABLE = 0.03  # of the error, in a member among others
+MANY_WINDOWS = 20  # without overlap, that a shorter history must hold
 DOUBTFUL = 0.2  # of the error: a smaller gain over the last value may be luck
 MAX_TAIL = 4096  # validation windows of the chosen network
 
@@ -43,6 +44,7 @@ class Choice:
     target_transform: str
     normalization: str
     lookback: int
+    training_length: int | None = None  # steps of each series, the latest, that are learned from; None is all
     penalty: float | None = None  # of the ridge, where it is settled: infinity is none
 
 
@@ -68,14 +70,18 @@ class Split:
     ends: Integers  # (n_series,): row after the last known value
     cuts: Integers  # (n_series,): first row of the tail
 
-    def origins(self, lookback: int, horizon: int, *, part: str) -> tuple[Integers, Integers]:
-        """Series and positions of the windows of "train", "validation" or "everything"."""
+    def origins(
+        self, lookback: int, horizon: int, *, part: str, length: int | None = None
+    ) -> tuple[Integers, Integers]:
+        """Series and positions of the windows of "train", "validation" or "everything"; of the last `length` steps."""
         if part == "validation":
             complete = np.maximum(self.ends - horizon, np.minimum(self.cuts + 2, self.ends - 1))
             last = np.where(self.cuts < self.ends, np.minimum(complete, self.ends - 1), -1)
             return origins_to_learn(self.panel, self.ends, np.minimum(self.cuts, last + 1), last, lookback, horizon)
         ends = self.cuts if part == "train" else self.ends
         first = np.clip(np.minimum(lookback, ends // SHORTEST_MEMORY), 1, None)
+        if length is not None:
+            first = np.maximum(first, ends - length)
         return origins_to_learn(self.panel, ends, first, ends - 1, lookback, horizon)
 
 
@@ -112,14 +118,19 @@ def make_task(
 ) -> Task:
     """Lay out the windows of train, of the validation tail, and of both; in the units of `model` if it is given."""
     panel = split.panel
-    lookback = choice.lookback
+    lookback, length = choice.lookback, choice.training_length
     scaling = model.scaling if model else fit_scaling(choice.target_transform, panel.values, panel.indptr)
     features = model.features if model else FeatureScaling.fitted(panel.features)
     layout: dict[str, Any] = {"lookback": lookback, "horizon": horizon, "device": device}
     everything = sample_of(
-        panel, split.ends, scaling, features, *split.origins(lookback, horizon, part="everything"), **layout
+        panel,
+        split.ends,
+        scaling,
+        features,
+        *split.origins(lookback, horizon, part="everything", length=length),
+        **layout,
     )
-    train_origins = split.origins(lookback, horizon, part="train")
+    train_origins = split.origins(lookback, horizon, part="train", length=length)
     series, positions = split.origins(lookback, horizon, part="validation")
     if not len(everything.rows):
         raise ShortSeriesError(
@@ -145,10 +156,9 @@ def choose(
 ) -> tuple[list[Choice], list[dict[str, Any]]]:
     """Choose what is "auto" by the mean absolute scaled error of the ridge on the validation tail.
 
-    First transform and normalisation together, at a medium lookback; then the lookback. All candidates forecast the
-    same steps, and see what lies before these only. A simpler choice gives way only to one that is better by more than
-    a standard error and 1 %, and the last value only to one that is better by two
-    or by 20 %.
+    First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train. All
+    candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
+    is better by more than a standard error and 1 %, and the last value only to one that is better by two or by 20 %.
 
     Returns
     -------
@@ -162,7 +172,8 @@ def choose(
     middle = lookbacks[(len(lookbacks) - 1) // 2]
     origins = split.origins(max(lookbacks), horizon, part="validation")
     n_train = len(split.origins(min(lookbacks), horizon, part="train")[0])
-    if len(transforms) * len(normalizations) * len(lookbacks) == 1 or not len(origins[0]) or not n_train:
+    is_settled = len(transforms) * len(normalizations) * len(lookbacks) == 1
+    if (is_settled and not _training_lengths(split, middle + horizon)) or not len(origins[0]) or not n_train:
         return [Choice(transforms[0], normalizations[0], middle)], scores
 
     trials: dict[Choice, Trial] = {}
@@ -180,12 +191,15 @@ def choose(
     ways = near([Choice(t, n, middle) for t, n in product(transforms, normalizations)])
     others = [replace(ways[0], lookback=n) for n in lookbacks if n != middle]
     lengths = [choice.lookback for choice in near([replace(ways[0], lookback=middle), *others])]
+    whole = replace(ways[0], lookback=lengths[0])
+    recent = near([whole, *(replace(whole, training_length=n) for n in _training_lengths(split, lengths[0] + horizon))])
     last_value = Choice(transforms[0], "last", middle, penalty=np.inf)
     if "last" in normalizations and near([*trials, last_value])[0] == last_value:
         return [last_value], scores
     n_ways, n_lengths = len(ways), len(lengths)
     pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once
-    return [replace(ways[i], lookback=lengths[j]) for i, j in pairs], scores
+    length = recent[0].training_length
+    return [replace(ways[i], lookback=lengths[j], training_length=length) for i, j in pairs], scores
 
 
 def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
@@ -234,6 +248,11 @@ def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, .
     return tuple(lengths) or (max(min(season, n_rows // 2), 1),)
 
 
+def _training_lengths(split: Split, window: int) -> list[int]:
+    """A half and a quarter of the usual series, if these hold many windows."""
+    return [n for n in (int(np.median(split.cuts)) // k for k in (2, 4)) if n >= MANY_WINDOWS * window]
+
+
 def patch_length_for(lookback: int, season_length: int) -> int:
     """The largest part of a season up to 24 steps that leaves four patches or more."""
     longest = max(min(24, lookback // 4), 1)
@@ -256,7 +275,7 @@ def _try_out(
     network = network_of(lookback=choice.lookback, normalization=choice.normalization)
     horizon = network.horizon
     layout: dict[str, Any] = {"lookback": choice.lookback, "horizon": horizon}
-    learnt = split.origins(choice.lookback, horizon, part="train")
+    learnt = split.origins(choice.lookback, horizon, part="train", length=choice.training_length)
     train = sample_of(panel, split.cuts, scaling, features, *learnt, **layout)
     thin = np.unique(np.linspace(0, len(origins[0]) - 1, MAX_VALIDATION).astype(np.int64))
     series, positions = origins[0][thin], origins[1][thin]

@@ -54,4 +54,4 @@ class RidgeForecaster(WindowForecaster):
         check = check_tail(model, self.panel_, split, task) if task.validation else None
         if self.refit_tail and task.validation:
             fit_linear(network, task.everything, None, penalty=penalty)
-        return [Member(architecture, model, penalty, check=check)]
+        return [Member(architecture, model, penalty, choices[0].training_length, check=check)]

@@ -39,8 +39,10 @@ class LinearSkip(nn.Module):
         n_blocks = -(-(lookback + horizon) // self.steps)
         n_columns = lookback + 1 + n_calendar + n_blocks * n_features
         self.register_buffer("weight", torch.zeros(n_columns, horizon))
-        ages = torch.arange(lookback - 1, -1, -1) // max(season_length, SHORTEST_SEASON)
-        expected = torch.cat((1 / (1 + ages), torch.ones(n_columns - lookback)))
+        ages = torch.arange(lookback - 1, -horizon - 1, -1) // max(season_length, SHORTEST_SEASON)
+        sizes = 1 / (1 + ages.clamp(min=0))  # (lookback + horizon,)
+        covariates = sizes.flip(0)[:: self.steps].flip(0).repeat_interleave(n_features)
+        expected = torch.cat((sizes[:lookback], torch.ones(1 + n_calendar), covariates))
         self.register_buffer("expected", expected, persistent=False)
 
     def design(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
