@@ -336,12 +336,17 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         return pd.DataFrame(errors, index=times, columns=pd.RangeIndex(1, horizon + 1, name="step"))
 
     def save(self, path: Any) -> None:
-        """Write the fitted forecaster to one file, which ``seqcast.load`` reads.
+        """Write the fitted forecaster to one file, which ``seqcast.load`` reads; ensembles with their members.
 
         Parameters
         ----------
         path : str or Path
-            File to write.
+            Where to; an existing file is replaced only once the new one is complete.
+
+        Raises
+        ------
+        TypeError
+            If a parameter or learned attribute is an object of another library, such as a scikit-learn regressor.
         """
         check_is_fitted(self)
         persistence.save(self, path)
