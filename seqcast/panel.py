@@ -21,34 +21,14 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Panel:
-    """Series on a shared grid of times, one behind the other in flat arrays.
+    """Series on a shared grid of times, one behind the other in flat arrays, one row a grid step."""
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows,)
-        The target in its own unit; NaN where it is masked: a gap, a missing reading, the future.
-    features : ndarray of shape (n_rows, n_features)
-        Encoded covariates; NaN where unknown.
-    present : ndarray of bool, shape (n_rows,)
-        Whether the row was given; False for the steps of a gap.
-    indptr : ndarray of int, shape (n_series + 1,)
-        Series i is the rows ``indptr[i]:indptr[i + 1]``, one row a grid step.
-    first : ndarray of int, shape (n_series,)
-        Grid step of each series' first row.
-    ids : tuple
-        Label of each series.
-    axis : TimeAxis
-        The grid.
-    feature_names : tuple of str
-        Names of the encoded covariates.
-    """
-
-    values: Floats
-    features: Floats
-    present: NDArray[np.bool_]
-    indptr: Integers
-    first: Integers
-    ids: tuple[Hashable, ...]
+    values: Floats  # (n_rows,): the target in its own unit; NaN where masked: a gap, a missing reading, the future
+    features: Floats  # (n_rows, n_features): encoded covariates; NaN where unknown
+    present: NDArray[np.bool_]  # (n_rows,): whether the row was given; False for the steps of a gap
+    indptr: Integers  # (n_series + 1,): series i is the rows indptr[i]:indptr[i + 1]
+    first: Integers  # (n_series,): grid step of each series' first row
+    ids: tuple[Hashable, ...]  # label of each series
     axis: TimeAxis
     feature_names: tuple[str, ...] = ()
 

@@ -209,7 +209,7 @@ def _take_timestamp(time: pd.Timestamp) -> tuple[Any, ...]:
 
 
 def _put_timestamp(value: int, unit: str, zone: str | None) -> pd.Timestamp:
-    time = pd.Timestamp(np.datetime64(value, unit))
+    time = pd.Timestamp(value, unit=unit).as_unit(unit)
     return time if zone is None else time.tz_localize("UTC").tz_convert(zone)
 
 

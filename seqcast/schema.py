@@ -25,27 +25,13 @@ _LOST_TIMES = (
 
 @dataclass(frozen=True)
 class Schema:
-    """Kind of the target, encoding of the covariates and grid of the times.
-
-    Parameters
-    ----------
-    layout : Layout
-        Kind of the target.
-    encoder : FeatureEncoder
-        Covariate columns and their encoding.
-    past_features : tuple
-        Columns known only up to the origin.
-    axis : TimeAxis
-        Grid of the times.
-    level_names : tuple
-        Names of a panel's two index levels, else empty.
-    """
+    """Kind of the target, encoding of the covariates and grid of the times."""
 
     layout: Layout
     encoder: FeatureEncoder
-    past_features: tuple[Hashable, ...]
+    past_features: tuple[Hashable, ...]  # columns known only up to the origin
     axis: TimeAxis
-    level_names: tuple[Hashable, ...]
+    level_names: tuple[Hashable, ...]  # of a panel's two index levels, else empty
 
     @classmethod
     def fitted(cls, X: Any, y: Any, past_features: tuple, freq: str | BaseOffset | None) -> tuple["Schema", Panel]:

@@ -26,27 +26,13 @@ _EXCHANGES: dict[str, CustomBusinessDay] = {}  # trading days of the exchanges t
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """A regular grid of times; step 0 is `start`.
+    """A regular grid of times; step 0 is `start`."""
 
-    Parameters
-    ----------
-    kind : {"datetime", "period", "integer", "none"}
-        "none" stands for arrays and default indexes: rows are counted, they have no times.
-    start : Timestamp, Period or int
-        Time of step 0.
-    freq : offset or int
-        One step of the grid; the integer step where times are integers.
-    name : hashable
-        Name of the index.
-    unit : str or None
-        Resolution of a ``DatetimeIndex`` ("s", "ms", "us", "ns"), given back with every index.
-    """
-
-    kind: str
-    start: Any
-    freq: Any
-    name: Hashable = None
-    unit: str | None = None
+    kind: str  # "datetime", "period", "integer"; "none": arrays and default indexes, whose rows are counted
+    start: Any  # Timestamp, Period or int
+    freq: Any  # one step: an offset, or an integer where times are integers
+    name: Hashable = None  # of the index
+    unit: str | None = None  # resolution of a DatetimeIndex ("s", "ms", "us", "ns"), given back with every index
 
     @classmethod
     def counted(cls, name: Hashable = None) -> "TimeAxis":
@@ -55,27 +41,12 @@ class TimeAxis:
 
     @classmethod
     def infer(cls, index: pd.Index, freq: str | BaseOffset | None = None) -> "TimeAxis":
-        """Return the grid that holds the times of `index`, which may have gaps.
+        """Return the grid, from the earliest time on, that holds the times of `index`, which may have gaps.
 
-        Parameters
-        ----------
-        index : Index
-            Times of one series, or of all series of a panel one after the other.
-        freq : str or offset, optional
-            Frequency as pandas spells it, or an exchange, such as "XNYS", whose trading days are the steps; by default
-            that of the index, or the one that holds all times with the fewest gaps.
-
-        Returns
-        -------
-        TimeAxis
-            Starting at the earliest time.
-
-        Raises
-        ------
-        FrequencyError
-            If none fits, or `freq` is unknown.
-        IrregularTimesError
-            If times are off the grid.
+        The index is that of one series, or of all series of a panel one after the other. Without `freq` (as pandas
+        spells it, or an exchange, such as "XNYS", whose trading days are the steps) the frequency is that of the index,
+        or the one that holds all times with the fewest gaps. Raise FrequencyError if none fits or `freq` is unknown,
+        IrregularTimesError if times are off the grid.
         """
         _check_kind(index)
         times = index if index.is_monotonic_increasing and index.is_unique else index.unique().sort_values()

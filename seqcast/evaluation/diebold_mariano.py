@@ -129,37 +129,12 @@ def diebold_mariano(
 
 
 def is_enough(n_origins: int, horizon: int) -> bool:
-    """Whether the origins hold at least four that do not overlap.
-
-    Parameters
-    ----------
-    n_origins, horizon : int
-        As in `diebold_mariano`.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether the origins hold at least four that do not overlap."""
     return n_origins >= 4 * horizon
 
 
 def verdict_of(difference: float, p_value: float, level: float = 0.95) -> str:
-    """Say in words what a test says of the first of two models.
-
-    Parameters
-    ----------
-    difference : float
-        Its loss less that of the second.
-    p_value : float
-        Of the test.
-    level : float, default=0.95
-        Confidence that is asked for.
-
-    Returns
-    -------
-    str
-        "better", "worse" or "not distinguishable".
-    """
+    """Say of the first of two models "better", "worse" or "not distinguishable", by its loss less the second's."""
     if p_value < 1 - level:
         return "better" if difference < 0 else "worse"
     return "not distinguishable"

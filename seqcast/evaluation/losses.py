@@ -92,15 +92,7 @@ def overlap(result: BacktestResult) -> int:
 
 
 class Cells:
-    """The rows of a result as dense arrays (n_series, n_origins, n_steps), NaN where there is no row.
-
-    Parameters
-    ----------
-    result : BacktestResult
-        From `backtest`.
-    season_length : int or "auto"
-        Season of the scale.
-    """
+    """The rows of a result as dense arrays (n_series, n_origins, n_steps), NaN where there is no row."""
 
     def __init__(self, result: BacktestResult, season_length: int | str) -> None:
         self.frame = result.forecasts
