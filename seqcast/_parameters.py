@@ -99,7 +99,9 @@ def instance_of(kind: type | tuple[type, ...], words: str) -> Rule:
 
 def each(rule: Rule) -> Rule:
     """A list or tuple whose items keep `rule`."""
-    return Rule(f"a sequence, each {rule.text}", lambda v: _is_sequence(v) and all(rule.holds(i) for i in v))
+    return Rule(
+        f"a list or tuple, each {rule.text}", lambda v: isinstance(v, (list, tuple)) and all(map(rule.holds, v))
+    )
 
 
 def pair_of(rule: Rule) -> Rule:
@@ -230,7 +232,3 @@ def _is_integer(value: Any) -> bool:
 
 def _is_real(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
-
-
-def _is_sequence(value: Any) -> bool:
-    return isinstance(value, (list, tuple))

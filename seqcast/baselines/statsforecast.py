@@ -114,7 +114,7 @@ def _apply(model: Any, known: Floats, horizon: int, mean: Floats, spread: Floats
         warnings.simplefilter("ignore")
         try:
             found = model.forward(known, h=horizon, level=[_LEVEL])
-        except (ValueError, IndexError, NotImplementedError):
+        except (ValueError, IndexError):  # too few values for the orders
             return mean, spread
     low, high = (np.asarray(found[f"{side}-{_LEVEL}"], dtype=np.float64) for side in ("lo", "hi"))
     found_mean, found_spread = np.asarray(found["mean"], dtype=np.float64), (high - low) / (2 * ndtri(0.9))
