@@ -68,7 +68,7 @@ def between(low: float, high: float, *, closed: str = "both") -> Rule:
 
 def boolean() -> Rule:
     """True or False."""
-    return Rule("True or False", lambda v: isinstance(v, (bool,)) or type(v).__name__ == "bool_")
+    return Rule("True or False", lambda v: isinstance(v, (bool, np.bool_)))
 
 
 def one_of(*values: Any) -> Rule:
@@ -99,9 +99,8 @@ def instance_of(kind: type | tuple[type, ...], words: str) -> Rule:
 
 def each(rule: Rule) -> Rule:
     """A list or tuple whose items keep `rule`."""
-    return Rule(
-        f"a list or tuple, each {rule.text}", lambda v: isinstance(v, (list, tuple)) and all(map(rule.holds, v))
-    )
+    words = f"a list or tuple, each {rule.text}"
+    return Rule(words, lambda v: isinstance(v, (list, tuple)) and all(rule.holds(i) for i in v))
 
 
 def pair_of(rule: Rule) -> Rule:
