@@ -108,11 +108,18 @@ class Panel:
 
     def codes(self) -> Integers:
         """Return the series number of each row."""
-        return np.repeat(np.arange(self.n_series), self.lengths)
+        return runs(self.lengths)[0]
 
     def steps(self) -> Integers:
         """Return the grid step of each row."""
-        return np.arange(self.indptr[-1]) - np.repeat(self.indptr[:-1] - self.first, self.lengths)
+        code, row = runs(self.lengths)
+        return self.first[code] + row
+
+    def values_at(self, series: Integers, positions: Integers, n_steps: int) -> Floats:
+        """Return the values (n, n_steps) from row positions[k] of series[k] on, NaN outside the series."""
+        at = positions[:, None] + np.arange(n_steps)
+        inside = (at >= 0) & (at < self.lengths[series][:, None])
+        return np.where(inside, self.values[np.where(inside, self.indptr[series][:, None] + at, 0)], np.nan)
 
     def cut(self, series: Integers, starts: Integers, stops: Integers) -> "Panel":
         """Return a panel of one series for each k: the rows starts[k] to stops[k] of series[k], masked beyond its ends.
@@ -129,14 +136,13 @@ class Panel:
             axis=self.axis,
             feature_names=self.feature_names,
         )
-        offset = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - starts, stops - starts)
-        inside = (offset >= 0) & (offset < np.repeat(self.lengths[series], stops - starts))
-        source = (np.repeat(self.indptr[series], stops - starts) + offset)[inside]
-        out.values[inside], out.features[inside], out.present[inside] = (
-            self.values[source],
-            self.features[source],
-            self.present[source],
-        )
+        k, offset = runs(stops - starts)
+        offset += starts[k]
+        inside = (offset >= 0) & (offset < self.lengths[series][k])
+        source = (self.indptr[series][k] + offset)[inside]
+        out.values[inside] = self.values[source]
+        out.features[inside] = self.features[source]
+        out.present[inside] = self.present[source]
         return out
 
     def extended(self, codes: Integers, positions: Integers, features: Floats) -> "Panel":
@@ -179,6 +185,12 @@ class Panel:
     def time_of(self, step: int) -> Any:
         """Return the time of a grid step."""
         return self.axis.index(np.array([step]))[0]
+
+
+def runs(counts: Integers) -> tuple[Integers, Integers]:
+    """Return the number of each run, counts[k] times, and 0, 1, ... within it."""
+    run = np.repeat(np.arange(len(counts)), counts)
+    return run, np.arange(len(run)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def future_rows(y: pd.Series | pd.DataFrame, horizon: int, freq: str | BaseOffset | None = None) -> pd.DataFrame:

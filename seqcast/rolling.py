@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seqcast.exceptions import HorizonWarning, LookaheadWarning, NonFiniteError, ShortSeriesError
 from seqcast.metrics import seasonal_scale
-from seqcast.panel import Floats, Integers, Panel
+from seqcast.panel import Floats, Integers, Panel, runs
 
 __all__ = [
     "answer",
@@ -118,8 +118,7 @@ def forecast_origins(
 def latest_origins(panel: Panel, n_origins: int, horizon: int) -> tuple[Integers, Integers]:
     """Return series and positions of the latest origins, one step apart, with a row before and the horizon after."""
     counts = np.clip(panel.lengths - horizon, 0, n_origins)
-    series = np.repeat(np.arange(panel.n_series), counts)
-    back = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    series, back = runs(counts)
     return series, panel.lengths[series] - horizon - counts[series] + 1 + back
 
 
@@ -140,8 +139,7 @@ def known_before(panel: Panel, series: Integers, positions: Integers, horizon: i
 def errors_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
     """Return actual minus forecast, (n, horizon), from origins of the history."""
     forecast = answer(forecaster, panel, series, positions, horizon, None)
-    rows = (panel.indptr[series] + positions)[:, None] + np.arange(horizon)
-    return panel.values[rows] - forecast
+    return panel.values_at(series, positions, horizon) - forecast
 
 
 def scales(forecaster: Any, panel: Panel) -> Floats:
@@ -156,7 +154,7 @@ def scales(forecaster: Any, panel: Panel) -> Floats:
 def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers) -> Floats:
     """Return the unit of errors (n,) as it is known at each origin: the mean seasonal step of the rows before it."""
     out = np.full(len(series), np.nan)
-    within = np.arange(len(panel.values)) - np.repeat(panel.indptr[:-1], panel.lengths)
+    within = runs(panel.lengths)[1]
     for lag in (forecaster.season_length_, 1):
         change = np.full(len(panel.values), np.nan)
         change[lag:] = np.abs(panel.values[lag:] - panel.values[:-lag])
