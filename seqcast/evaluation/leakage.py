@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from seqcast._parameters import check_count
+from seqcast.evaluation.folds import take_rows
 from seqcast.evaluation.perturbation import VARIANTS, perturbed
 from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster
 from seqcast.evaluation.tracing import leaking_step, mirrors, same
@@ -228,9 +229,9 @@ class _Audit:
         past, batch = np.asarray(times <= origin), np.asarray((times > origin) & (times <= last))
         known = ~pd.isna(np.asarray(y, dtype=np.float64)).reshape(len(times), -1).any(axis=1)
         train = past if holds_forecaster(self.pipeline) else past & known
-        fitted = _seeded(clone(self.pipeline)).fit(_take(X, train), _take(y, train))
+        fitted = _seeded(clone(self.pipeline)).fit(take_rows(X, train), take_rows(y, train))
         is_first = np.asarray(times[batch] <= end)
-        forecast = np.asarray(fitted.predict(_take(X, batch)), dtype=np.float64).reshape(len(is_first), -1)
+        forecast = np.asarray(fitted.predict(take_rows(X, batch)), dtype=np.float64).reshape(len(is_first), -1)
         return _Run(fitted, X, y, past, batch, is_first, forecast[is_first])
 
     def _ends(self, times: pd.Index, origin: Any) -> tuple[Any, Any]:
@@ -372,13 +373,6 @@ def _times(*data: Any) -> pd.Index:
     return index.get_level_values(-1) if isinstance(index, pd.MultiIndex) else index
 
 
-def _take(data: Any, rows: Rows) -> Any:
-    where = np.flatnonzero(rows)
-    is_run = len(where) > 0 and where[-1] - where[0] == len(where) - 1
-    which = slice(where[0], where[-1] + 1) if is_run else where  # a slice keeps the frequency of the index
-    return data.iloc[which] if hasattr(data, "iloc") else np.asarray(data)[which]
-
-
 def _runs(places: NDArray[np.intp]) -> list[tuple[int, int]]:
     """Length and first place of each run of consecutive places."""
     parts = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
@@ -410,4 +404,4 @@ def _moved(base: _Run, other: _Run) -> bool:
 
 def _step(base: _Run, other: _Run) -> str:
     with _quiet():
-        return leaking_step(base.fitted, _take(base.X, base.batch), _take(other.X, other.batch), base.is_first)
+        return leaking_step(base.fitted, take_rows(base.X, base.batch), take_rows(other.X, other.batch), base.is_first)
