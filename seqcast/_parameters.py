@@ -56,14 +56,12 @@ def positive() -> Rule:
 def between(low: float, high: float, *, closed: str = "both") -> Rule:
     """A number from `low` to `high`; `closed` is "both", "left", "right" or "neither"."""
     left, right = closed in ("both", "left"), closed in ("both", "right")
-    words = f"a number in {'[' if left else '('}{low}, {high}{']' if right else ')'}"
 
     def holds(value: Any) -> bool:
-        return (
-            _is_real(value) and (low <= value if left else low < value) and (value <= high if right else value < high)
-        )
+        inside = _is_real(value) and low <= value <= high
+        return inside and (left or value > low) and (right or value < high)
 
-    return Rule(words, holds)
+    return Rule(f"a number in {'[' if left else '('}{low}, {high}{']' if right else ')'}", holds)
 
 
 def boolean() -> Rule:
@@ -189,20 +187,13 @@ def check_interval(interval: float) -> list[float]:
 
 
 def _constructor(options: dict[str, Option], types: dict[str, Any]) -> Callable[..., None]:
-    wrapped = [name for name, opt in options.items() if opt.wraps]
-    order = wrapped + [name for name in options if name not in wrapped]
-    signature = inspect.Signature(
-        [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-        + [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.POSITIONAL_OR_KEYWORD if name in wrapped else inspect.Parameter.KEYWORD_ONLY,
-                default=options[name].default,
-                annotation=types[name],
-            )
-            for name in order
-        ]
-    )
+    order = sorted(options, key=lambda name: not options[name].wraps)
+    kinds = {True: inspect.Parameter.POSITIONAL_OR_KEYWORD, False: inspect.Parameter.KEYWORD_ONLY}
+    given = [
+        inspect.Parameter(name, kinds[options[name].wraps], default=options[name].default, annotation=types[name])
+        for name in order
+    ]
+    signature = inspect.Signature([inspect.Parameter("self", kinds[True]), *given])
 
     def __init__(*args: Any, **kwargs: Any) -> None:
         bound = signature.bind(*args, **kwargs)
