@@ -83,11 +83,10 @@ class FeatureEncoder:
     @classmethod
     def fitted(cls, frame: pd.DataFrame) -> "FeatureEncoder":
         """Return the encoder of a frame."""
-        categories = tuple(
-            tuple(c.dtype.categories.tolist()) if isinstance(c.dtype, pd.CategoricalDtype) else None
-            for _, c in frame.items()
-        )
-        return cls(tuple(frame.columns), categories, tuple(bool(column.isna().any()) for _, column in frame.items()))
+        columns = [column for _, column in frame.items()]
+        kept = (c.dtype.categories if isinstance(c.dtype, pd.CategoricalDtype) else None for c in columns)
+        categories = tuple(None if labels is None else tuple(labels.tolist()) for labels in kept)
+        return cls(tuple(frame.columns), categories, tuple(bool(column.isna().any()) for column in columns))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -241,18 +240,15 @@ def to_float(column: Any, what: str) -> Floats:
             "a covariate."
         )
     try:
-        values = (
-            column.to_numpy(np.float64, na_value=np.nan)
-            if isinstance(column, pd.Series)
-            else np.array(column, dtype=np.float64)
-        )
+        is_series = isinstance(column, pd.Series)
+        values = column.to_numpy(np.float64, na_value=np.nan) if is_series else np.array(column, dtype=np.float64)
     except ValueError as error:
         raise ValueError(
             f"{what} holds values that are no numbers ({error}). Use pd.to_numeric(..., errors='coerce')."
         ) from None
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values.reshape(len(values), -1)).any(axis=1)))
-        where = f"time {column.index[row]}" if isinstance(column, pd.Series) else f"row {row}"
+        where = f"time {column.index[row]}" if is_series else f"row {row}"
         raise NonFiniteError(
             f"{what} contains infinity or a value too large for dtype('float64') at {where}. Replace it with "
             "NaN or a number."

@@ -51,36 +51,13 @@ class Panel:
         np.maximum.at(last, codes, positions)
         indptr = np.concatenate([[0], np.cumsum(last - first + 1)])
         rows = indptr[codes] + positions - first[codes]
-        panel = cls.empty(indptr, first, features.shape[1], ids=ids, axis=axis, feature_names=feature_names)
-        known = ~np.isnan(values)
-        panel.values[rows[known]] = values[known]
-        panel.features[rows] = features
-        panel.present[rows] = True
-        return panel
-
-    @classmethod
-    def empty(
-        cls,
-        indptr: Integers,
-        first: Integers,
-        n_features: int,
-        *,
-        ids: tuple[Hashable, ...],
-        axis: TimeAxis,
-        feature_names: tuple[str, ...] = (),
-    ) -> "Panel":
-        """Return a panel of masked rows."""
-        n_rows = int(indptr[-1])
-        return cls(
-            np.full(n_rows, np.nan),
-            np.full((n_rows, n_features), np.nan),
-            np.zeros(n_rows, bool),
-            indptr,
-            first,
-            ids,
-            axis,
-            feature_names,
-        )
+        n_rows, known = int(indptr[-1]), ~np.isnan(values)
+        target, covariates = np.full(n_rows, np.nan), np.full((n_rows, features.shape[1]), np.nan)
+        target[rows[known]] = values[known]
+        covariates[rows] = features
+        present = np.zeros(n_rows, bool)
+        present[rows] = True
+        return cls(target, covariates, present, indptr, first, ids, axis, feature_names)
 
     @property
     def n_series(self) -> int:
@@ -126,24 +103,14 @@ class Panel:
 
         Values, covariates and presence are copied; `starts` and `stops` count from the first row of the series.
         """
-        indptr = np.concatenate([[0], np.cumsum(stops - starts)])
-        ids = tuple(self.ids[i] for i in series)
-        out = Panel.empty(
-            indptr,
-            self.first[series] + starts,
-            self.n_features,
-            ids=ids,
-            axis=self.axis,
-            feature_names=self.feature_names,
-        )
         k, offset = runs(stops - starts)
         offset += starts[k]
         inside = (offset >= 0) & (offset < self.lengths[series][k])
-        source = (self.indptr[series][k] + offset)[inside]
-        out.values[inside] = self.values[source]
-        out.features[inside] = self.features[source]
-        out.present[inside] = self.present[source]
-        return out
+        source = np.where(inside, self.indptr[series][k] + offset, 0)
+        values, features, present = self.values[source], self.features[source], self.present[source] & inside
+        values[~inside], features[~inside] = np.nan, np.nan
+        indptr, ids = np.concatenate([[0], np.cumsum(stops - starts)]), tuple(self.ids[i] for i in series)
+        return Panel(values, features, present, indptr, self.first[series] + starts, ids, self.axis, self.feature_names)
 
     def extended(self, codes: Integers, positions: Integers, features: Floats) -> "Panel":
         """Return a copy whose series reach at least the grid steps `positions`, with the covariates of these rows."""
@@ -240,9 +207,8 @@ def read_panel_index(
             f"A panel has a two-level index (series, time), got {index.nlevels} levels: {list(index.names)}."
         )
     labels, times = index.get_level_values(0), index.get_level_values(1)
-    if isinstance(labels, (pd.DatetimeIndex, pd.PeriodIndex)) and not isinstance(
-        times, (pd.DatetimeIndex, pd.PeriodIndex)
-    ):
+    clocks = pd.DatetimeIndex, pd.PeriodIndex
+    if isinstance(labels, clocks) and not isinstance(times, clocks):
         raise ValueError(
             "The index is (time, series); a panel's is (series, time): use frame.swaplevel().sort_index()."
         )
@@ -262,11 +228,9 @@ def check_order(codes: Integers, positions: Integers, axis: TimeAxis, ids: tuple
     wrong = np.flatnonzero((np.diff(positions) <= 0) & (np.diff(codes) == 0)) + 1
     if len(wrong):
         k = wrong[0]
-        fault, remedy = (
-            ("twice", "index.duplicated() finds the doubles")
-            if positions[k] == positions[k - 1]
-            else ("out of order", "use sort_index()")
-        )
+        fault, remedy = "out of order", "use sort_index()"
+        if positions[k] == positions[k - 1]:
+            fault, remedy = "twice", "index.duplicated() finds the doubles"
         raise IrregularTimesError(
             f"Series {ids[codes[k]]!r}: time {axis.index(positions[k : k + 1])[0]} comes {fault} ({len(wrong)} "
             f"such rows); {remedy}."

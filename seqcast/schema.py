@@ -103,11 +103,8 @@ class Schema:
     def locate(self, panel: Panel, index: Any, n_rows: int, start: int) -> tuple[Integers, Integers]:
         """Return series numbers in `panel` and grid steps of rows, those without times counted from `start`."""
         if isinstance(index, pd.MultiIndex) != self.layout.has_levels:
-            raise MissingTimesError(
-                _LOST_TIMES
-                if self.layout.has_levels
-                else "X has a (series, time) index; the forecaster was fitted without one."
-            )
+            surplus = "X has a (series, time) index; the forecaster was fitted without one."
+            raise MissingTimesError(_LOST_TIMES if self.layout.has_levels else surplus)
         if isinstance(index, pd.MultiIndex):
             _, codes, steps, ids = read_panel_index(index, axis=self.axis)
             number = {label: i for i, label in enumerate(panel.ids)}
@@ -263,12 +260,10 @@ def _check_columns(frame: pd.DataFrame, values: Floats, layout: Layout, past_fea
             "something else."
         )
     for label, column in frame.items():
-        numbers = (
-            column.to_numpy(np.float64, na_value=np.nan)
-            if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c"
-            else None
-        )
-        if numbers is not None and any(_is_copy(numbers, values[:, k]) for k in range(values.shape[1])):
+        if not pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind == "c":
+            continue
+        numbers = column.to_numpy(np.float64, na_value=np.nan)
+        if any(_is_copy(numbers, target) for target in values.T):
             warnings.warn(
                 f"Covariate {label!r} equals the target: the forecast would know its answer. Drop it, or lag "
                 "it with LagFeatures.",
