@@ -129,9 +129,7 @@ class CombinatorialPurgedSplit(TimeSplit):
       are to forecast, and what comes next reads these values as its input. With windows or lags of `lookback` steps,
       ``embargo=lookback``.
 
-    Times are counted where there are rows, through all series of a panel, as in `RollingOriginSplit`.
-
-    Most splits train on what lies after their test, so scores are those of one draw of the past among others, and no
+    Times are counted as in `RollingOriginSplit`. Most splits train on what lies after their test, so scores are no
     record of what would have been earned: `backtest` refuses them; hand the splitter to ``cross_val_score`` or
     ``GridSearchCV``. A regressor on features can be tested on any group. A forecaster needs a history before the rows
     that it forecasts, so give it ``train_first=True``; it forecasts a whole test group from the rows before, with a

@@ -99,12 +99,10 @@ class ConformalForecaster(BaseForecaster):
         empty or infinite; while it is at 3, and where all scores of the window are equal, the promise rests. Coverages
         of 20, 40, 50, ..., 90, 95, 98 and 99 % learn so; other levels are interpolated, or continued, between them.
 
-    All are promises on average over time, not given the state of the series. Single quantiles are balanced by the
-    scores' own distribution; the promises hold for central intervals. Rows of the history of fit get the widths of its
-    end. A series never seen in fit takes the pooled scores and the scale of its own errors.
-
-    Transformers of a Pipeline that is wrapped are fitted once, on all rows. Parameters of the forecaster that stand
-    here too (horizon, season_length, freq, past_features) are given here.
+    All are promises for central intervals, on average over time, not given the state of the series. Rows of the history
+    of fit get the widths of its end. A series never seen in fit takes the pooled scores and the scale of its own
+    errors. Transformers of a Pipeline that is wrapped are fitted once, on all rows. Parameters of the forecaster that
+    stand here too (horizon, season_length, freq, past_features) are given here.
 
     References
     ----------

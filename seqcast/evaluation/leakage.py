@@ -121,20 +121,15 @@ def check_no_lookahead(
     Notes
     -----
     At each origin the pipeline is fitted on the rows up to it, and predicts up to twice the horizon that follows; the
-    first `horizon` times count. Then, before `prepare`, `y` and every column that is not in `known_features` get
-    other values after the origin, the known ones after origin + horizon, all is done again, and the forecasts must be
-    the same up to rounding. This is repeated with two kinds of other values, and for each column alone to find the
-    guilty ones.
-
-    With `prepare`, training rows that depend on later values are a leak also where this model's forecasts stay
-    as they are (a linear model does not feel the scale of its columns), unless it does not read the column.
+    first `horizon` times count. Then, before `prepare`, `y` and the columns of `X` get other values after the origin,
+    those in `known_features` after origin + horizon, and the forecasts must stay the same up to rounding: with two
+    kinds of other values, of all columns and of each alone. Training rows that `prepare` makes of later values are a
+    leak also where this model's forecasts do not feel them, unless it does not read the column.
 
     A known column that is the target itself, in another unit or moved by less than the horizon, is found by its
     correlation with it (of the differences above 0.999, or of the ranks above 0.9999), unless an earlier part of the
-    target explains it as well: periods and trends do.
-
-    What a step brought along, such as a scaler that was fitted before it came into the pipeline, cannot be seen: its
-    fit belongs in `prepare`.
+    target explains it as well: periods and trends do. What a step learned before it came into the pipeline cannot be
+    seen: its fit belongs in `prepare`.
 
     Examples
     --------

@@ -127,10 +127,10 @@ def detect_anomalies(
 
     Notes
     -----
-    Under the null, readings fall outside an interval with coverage c independently with probability 1 - c, so that the
-    number in a window of w is binomial: ``p = P(Binomial(w, 1 - c) >= count)``. Two assumptions: the intervals cover
-    what they say, which ``scores_by`` shows, and errors are independent, which they are from one horizon to the
-    next rather than within one; a slow drift counts several times, and `p_value` is then too small.
+    Under the null, the readings outside an interval of coverage c in a window of w are binomial:
+    ``p = P(Binomial(w, 1 - c) >= count)``. Assumed: the intervals cover what they say, which ``scores_by`` shows, and
+    errors are independent, which they are from one horizon to the next rather than within one: a slow drift counts
+    several times, and `p_value` is then too small.
 
     Examples
     --------

@@ -180,13 +180,11 @@ def plot_calibration(
 
     Notes
     -----
-    The band [1]_ is ``q ± z sqrt(q (1 - q) / n)``. All forecasts from one origin, and from origins whose horizons
-    overlap, count as one block of dependent values, from which n, the number of independent values that would be as
-    uncertain, follows as in `seqcast.metrics.coverage_interval`, pooled over the levels. Each model has a band of its
-    own, with edges in its colour. Without two blocks there is no band.
-
-    A value equal to a quantile counts as below it, so right quantiles of counts lie above the diagonal: see `plot_pit`,
-    which draws such values at random.
+    The band [1]_, one for each model, is ``q ± z sqrt(q (1 - q) / n)``. All forecasts from one origin, and from origins
+    whose horizons overlap, count as one block of dependent values, from which n, the number of independent values that
+    would be as uncertain, follows as in `seqcast.metrics.coverage_interval`, pooled over the levels. Without two blocks
+    there is no band. A value equal to a quantile counts as below it, so right quantiles of counts lie above the
+    diagonal: `plot_pit` draws such values at random.
 
     References
     ----------
