@@ -144,11 +144,10 @@ def errors_at(forecaster: Any, panel: Panel, series: Integers, positions: Intege
 
 def scales(forecaster: Any, panel: Panel) -> Floats:
     """Return the unit in which the errors of each series are pooled: its mean seasonal step."""
-    found = np.array(
-        [seasonal_scale(panel.values[panel.series(i)], forecaster.season_length_) for i in range(panel.n_series)]
-    )
-    usual = np.median(found[np.isfinite(found) & (found > 0)]) if np.any(np.isfinite(found) & (found > 0)) else 1.0
-    return np.where(np.isfinite(found) & (found > 0), found, usual)
+    pieces = (panel.values[panel.series(i)] for i in range(panel.n_series))
+    found = np.array([seasonal_scale(values, forecaster.season_length_) for values in pieces])
+    is_scale = np.isfinite(found) & (found > 0)
+    return np.where(is_scale, found, np.median(found[is_scale]) if is_scale.any() else 1.0)
 
 
 def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers) -> Floats:
@@ -213,10 +212,9 @@ def _in_blocks(
     work, origins, ahead = open_ended(forecaster, panel, series, positions, n_blocks * longest)
     here, blocks = np.arange(len(series)), []
     for k in range(n_blocks):
-        point = _ask(forecaster, work, here, origins + k * longest, longest, None)
-        blocks.append(
-            point if quantiles is None else _ask(forecaster, work, here, origins + k * longest, longest, quantiles)
-        )
+        at = origins + k * longest
+        point = _ask(forecaster, work, here, at, longest, None)
+        blocks.append(point if quantiles is None else _ask(forecaster, work, here, at, longest, quantiles))
         work.values[ahead[:, k * longest : (k + 1) * longest]] = point
     return np.concatenate(blocks, axis=1)
 

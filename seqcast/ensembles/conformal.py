@@ -309,9 +309,8 @@ class ConformalForecaster(BaseForecaster):
             last = int(at[mine].max())
             chain = make_chain(rows, actual, self.stride_, last, self.half_life_, places.prior)
             index = chain.scale.shape[1] - 1 - (last - at[mine]) // self.stride_
-            score = self._score_quantiles(
-                chain.scores, index, code[mine], np.array(quantiles)
-            )  # (n, horizon, n_levels)
+            levels = np.array(quantiles)
+            score = self._score_quantiles(chain.scores, index, code[mine], levels)  # (n, horizon, n_levels)
             side = np.where(score < 0, width[mine, :, :1], width[mine, :, 1:])
             out[mine] = point[mine, :, None] + score * side * chain.scale[code[mine], index][..., None]
         return out
