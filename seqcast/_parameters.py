@@ -56,19 +56,17 @@ def positive() -> Rule:
 def between(low: float, high: float, *, closed: str = "both") -> Rule:
     """A number from `low` to `high`; `closed` is "both", "left", "right" or "neither"."""
     left, right = closed in ("both", "left"), closed in ("both", "right")
-    words = f"a number in {'[' if left else '('}{low}, {high}{']' if right else ')'}"
 
     def holds(value: Any) -> bool:
-        return (
-            _is_real(value) and (low <= value if left else low < value) and (value <= high if right else value < high)
-        )
+        inside = _is_real(value) and low <= value <= high
+        return inside and (left or value > low) and (right or value < high)
 
-    return Rule(words, holds)
+    return Rule(f"a number in {'[' if left else '('}{low}, {high}{']' if right else ')'}", holds)
 
 
 def boolean() -> Rule:
     """True or False."""
-    return Rule("True or False", lambda v: isinstance(v, (bool,)) or type(v).__name__ == "bool_")
+    return Rule("True or False", lambda v: isinstance(v, (bool, np.bool_)))
 
 
 def one_of(*values: Any) -> Rule:
@@ -99,7 +97,8 @@ def instance_of(kind: type | tuple[type, ...], words: str) -> Rule:
 
 def each(rule: Rule) -> Rule:
     """A list or tuple whose items keep `rule`."""
-    return Rule(f"a sequence, each {rule.text}", lambda v: _is_sequence(v) and all(rule.holds(i) for i in v))
+    words = f"a list or tuple, each {rule.text}"
+    return Rule(words, lambda v: isinstance(v, (list, tuple)) and all(rule.holds(i) for i in v))
 
 
 def pair_of(rule: Rule) -> Rule:
@@ -188,20 +187,13 @@ def check_interval(interval: float) -> list[float]:
 
 
 def _constructor(options: dict[str, Option], types: dict[str, Any]) -> Callable[..., None]:
-    wrapped = [name for name, opt in options.items() if opt.wraps]
-    order = wrapped + [name for name in options if name not in wrapped]
-    signature = inspect.Signature(
-        [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-        + [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.POSITIONAL_OR_KEYWORD if name in wrapped else inspect.Parameter.KEYWORD_ONLY,
-                default=options[name].default,
-                annotation=types[name],
-            )
-            for name in order
-        ]
-    )
+    order = sorted(options, key=lambda name: not options[name].wraps)
+    kinds = {True: inspect.Parameter.POSITIONAL_OR_KEYWORD, False: inspect.Parameter.KEYWORD_ONLY}
+    given = [
+        inspect.Parameter(name, kinds[options[name].wraps], default=options[name].default, annotation=types[name])
+        for name in order
+    ]
+    signature = inspect.Signature([inspect.Parameter("self", kinds[True]), *given])
 
     def __init__(*args: Any, **kwargs: Any) -> None:
         bound = signature.bind(*args, **kwargs)
@@ -230,7 +222,3 @@ def _is_integer(value: Any) -> bool:
 
 def _is_real(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and value == value
-
-
-def _is_sequence(value: Any) -> bool:
-    return isinstance(value, (list, tuple))

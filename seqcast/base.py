@@ -46,14 +46,12 @@ from seqcast.rolling import (
 from seqcast.schema import Schema
 from seqcast.times import season_length_of
 
-__all__ = ["BaseForecaster"]
-
+__all__ = ["BOUNDS", "BaseForecaster"]
 
 _SEASON = any_of(at_least(1), one_of("auto"))
 _FREQ = any_of(is_none(), text(), instance_of(BaseOffset, "an offset of pandas"))
 _LABELS = each(instance_of(Hashable, "a column label"))
-_LIMIT = any_of(is_none(), between(-math.inf, math.inf))
-_BOUNDS = any_of(is_none(), pair_of(_LIMIT))
+BOUNDS = any_of(is_none(), pair_of(any_of(is_none(), between(-math.inf, math.inf))))
 
 
 @parameters
@@ -67,7 +65,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     season_length: int | str = option("auto", _SEASON, 'Steps of a season; "auto" takes it from the frequency.')
     freq: str | BaseOffset | None = option(None, _FREQ, "Frequency of pandas, or an exchange (XNYS); None infers it.")
     past_features: tuple = option((), _LABELS, "Columns of X known only up to the origin of a forecast.")
-    bounds: tuple | None = option(None, _BOUNDS, "Limits to which forecasts are clipped.")
+    bounds: tuple | None = option(None, BOUNDS, "Limits to which forecasts are clipped.")
 
     def fit(self, X: Any, y: Any = SERIES) -> Self:
         """Learn from a history.
@@ -336,12 +334,17 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         return pd.DataFrame(errors, index=times, columns=pd.RangeIndex(1, horizon + 1, name="step"))
 
     def save(self, path: Any) -> None:
-        """Write the fitted forecaster to one file, which ``seqcast.load`` reads.
+        """Write the fitted forecaster to one file, which ``seqcast.load`` reads; ensembles with their members.
 
         Parameters
         ----------
         path : str or Path
-            File to write.
+            Where to; an existing file is replaced only once the new one is complete.
+
+        Raises
+        ------
+        TypeError
+            If a parameter or learned attribute is an object of another library, such as a scikit-learn regressor.
         """
         check_is_fitted(self)
         persistence.save(self, path)

@@ -411,7 +411,7 @@ def _holidays(country: str, subdivision: str | None, years: range) -> NDArray[np
         raise ImportError('HolidayFeatures needs the package holidays: pip install "seqcast[holidays]".') from None
     try:
         found = country_holidays(country, subdiv=subdivision, years=years)
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # what the package says of a country or subdivision it does not know
         raise ValueError(f"HolidayFeatures(country={country!r}, subdivision={subdivision!r}): {error}") from None
     return np.sort(np.asarray(list(found), dtype="datetime64[D]"))
 

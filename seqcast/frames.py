@@ -33,27 +33,13 @@ SERIES = _Sentinel.SERIES
 
 @dataclass(frozen=True)
 class Layout:
-    """The kind of a target, which is the kind of its forecasts.
+    """The kind of a target, which is the kind of its forecasts."""
 
-    Parameters
-    ----------
-    kind : {"series", "wide", "panel", "array"}
-        Series; wide frame, whose columns are series; rows of a (series, time) index; array.
-    columns : tuple
-        Name of the Series, labels of the wide frame, name of the panel's column.
-    names : tuple
-        Names of the columns' levels (wide), else empty.
-    is_frame : bool
-        Whether a panel came as a frame of one column; whether an array had two dimensions.
-    has_levels : bool
-        Whether the rows are (series, time), whatever the kind.
-    """
-
-    kind: str
-    columns: tuple[Hashable, ...] = (None,)
-    names: tuple[Hashable, ...] = (None,)
-    is_frame: bool = False
-    has_levels: bool = False
+    kind: str  # "series"; "wide": columns are series; "panel": rows are (series, time); "array"
+    columns: tuple[Hashable, ...] = (None,)  # name of the Series, labels of the wide frame, name of the panel's column
+    names: tuple[Hashable, ...] = (None,)  # of the wide frame's column levels
+    is_frame: bool = False  # whether a panel came as a frame of one column, an array with two dimensions
+    has_levels: bool = False  # whether the rows are (series, time), whatever the kind
 
     @property
     def is_wide(self) -> bool:
@@ -63,22 +49,9 @@ class Layout:
     def assemble(
         self, values: NDArray[Any], index: pd.Index, labels: Sequence[Hashable] | None = None, level: str | None = None
     ) -> Any:
-        """Return values in the kind of the target.
+        """Return values (n_rows,), if wide (n_rows, n_series), in the kind of the target.
 
-        Parameters
-        ----------
-        values : ndarray of shape (n_rows,) or (n_rows, n_series)
-            The second axis is there if the layout is wide; a last axis, as long as `labels`, if these are given.
-        index : Index
-            One entry a row.
-        labels : sequence, optional
-            Labels of the last axis: quantiles, paths, interval.
-        level : str, optional
-            Name of the labels.
-
-        Returns
-        -------
-        Series, DataFrame or ndarray
+        A last axis has the `labels` of quantiles, paths or an interval; `level` is their name.
         """
         if self.kind == "array":
             return values
@@ -101,30 +74,19 @@ class Layout:
 
 @dataclass(frozen=True)
 class FeatureEncoder:
-    """Covariate columns as numbers: categories one-hot, and a column "is missing" where values were missing in fit.
+    """Covariate columns as numbers: categories one-hot, and a column "is missing" where values were missing in fit."""
 
-    Parameters
-    ----------
-    columns : tuple
-        Columns of the frame, in the order of fit.
-    categories : tuple
-        For each column the tuple of its categories, None for a number.
-    is_flagged : tuple of bool
-        For each column, whether it had missing values in fit.
-    """
-
-    columns: tuple[Hashable, ...]
-    categories: tuple[tuple | None, ...]
-    is_flagged: tuple[bool, ...]
+    columns: tuple[Hashable, ...]  # in the order of fit
+    categories: tuple[tuple | None, ...]  # of each column, None for a number
+    is_flagged: tuple[bool, ...]  # whether each column had missing values in fit
 
     @classmethod
     def fitted(cls, frame: pd.DataFrame) -> "FeatureEncoder":
         """Return the encoder of a frame."""
-        categories = tuple(
-            tuple(c.dtype.categories.tolist()) if isinstance(c.dtype, pd.CategoricalDtype) else None
-            for _, c in frame.items()
-        )
-        return cls(tuple(frame.columns), categories, tuple(bool(column.isna().any()) for _, column in frame.items()))
+        columns = [column for _, column in frame.items()]
+        kept = (c.dtype.categories if isinstance(c.dtype, pd.CategoricalDtype) else None for c in columns)
+        categories = tuple(None if labels is None else tuple(labels.tolist()) for labels in kept)
+        return cls(tuple(frame.columns), categories, tuple(bool(column.isna().any()) for column in columns))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -278,18 +240,15 @@ def to_float(column: Any, what: str) -> Floats:
             "a covariate."
         )
     try:
-        values = (
-            column.to_numpy(np.float64, na_value=np.nan)
-            if isinstance(column, pd.Series)
-            else np.array(column, dtype=np.float64)
-        )
+        is_series = isinstance(column, pd.Series)
+        values = column.to_numpy(np.float64, na_value=np.nan) if is_series else np.array(column, dtype=np.float64)
     except ValueError as error:
         raise ValueError(
             f"{what} holds values that are no numbers ({error}). Use pd.to_numeric(..., errors='coerce')."
         ) from None
     if np.isinf(values).any():
         row = int(np.argmax(np.isinf(values.reshape(len(values), -1)).any(axis=1)))
-        where = f"time {column.index[row]}" if isinstance(column, pd.Series) else f"row {row}"
+        where = f"time {column.index[row]}" if is_series else f"row {row}"
         raise NonFiniteError(
             f"{what} contains infinity or a value too large for dtype('float64') at {where}. Replace it with "
             "NaN or a number."

@@ -21,34 +21,14 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Panel:
-    """Series on a shared grid of times, one behind the other in flat arrays.
+    """Series on a shared grid of times, one behind the other in flat arrays, one row a grid step."""
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows,)
-        The target in its own unit; NaN where it is masked: a gap, a missing reading, the future.
-    features : ndarray of shape (n_rows, n_features)
-        Encoded covariates; NaN where unknown.
-    present : ndarray of bool, shape (n_rows,)
-        Whether the row was given; False for the steps of a gap.
-    indptr : ndarray of int, shape (n_series + 1,)
-        Series i is the rows ``indptr[i]:indptr[i + 1]``, one row a grid step.
-    first : ndarray of int, shape (n_series,)
-        Grid step of each series' first row.
-    ids : tuple
-        Label of each series.
-    axis : TimeAxis
-        The grid.
-    feature_names : tuple of str
-        Names of the encoded covariates.
-    """
-
-    values: Floats
-    features: Floats
-    present: NDArray[np.bool_]
-    indptr: Integers
-    first: Integers
-    ids: tuple[Hashable, ...]
+    values: Floats  # (n_rows,): the target in its own unit; NaN where masked: a gap, a missing reading, the future
+    features: Floats  # (n_rows, n_features): encoded covariates; NaN where unknown
+    present: NDArray[np.bool_]  # (n_rows,): whether the row was given; False for the steps of a gap
+    indptr: Integers  # (n_series + 1,): series i is the rows indptr[i]:indptr[i + 1]
+    first: Integers  # (n_series,): grid step of each series' first row
+    ids: tuple[Hashable, ...]  # label of each series
     axis: TimeAxis
     feature_names: tuple[str, ...] = ()
 
@@ -71,36 +51,13 @@ class Panel:
         np.maximum.at(last, codes, positions)
         indptr = np.concatenate([[0], np.cumsum(last - first + 1)])
         rows = indptr[codes] + positions - first[codes]
-        panel = cls.empty(indptr, first, features.shape[1], ids=ids, axis=axis, feature_names=feature_names)
-        known = ~np.isnan(values)
-        panel.values[rows[known]] = values[known]
-        panel.features[rows] = features
-        panel.present[rows] = True
-        return panel
-
-    @classmethod
-    def empty(
-        cls,
-        indptr: Integers,
-        first: Integers,
-        n_features: int,
-        *,
-        ids: tuple[Hashable, ...],
-        axis: TimeAxis,
-        feature_names: tuple[str, ...] = (),
-    ) -> "Panel":
-        """Return a panel of masked rows."""
-        n_rows = int(indptr[-1])
-        return cls(
-            np.full(n_rows, np.nan),
-            np.full((n_rows, n_features), np.nan),
-            np.zeros(n_rows, bool),
-            indptr,
-            first,
-            ids,
-            axis,
-            feature_names,
-        )
+        n_rows, known = int(indptr[-1]), ~np.isnan(values)
+        target, covariates = np.full(n_rows, np.nan), np.full((n_rows, features.shape[1]), np.nan)
+        target[rows[known]] = values[known]
+        covariates[rows] = features
+        present = np.zeros(n_rows, bool)
+        present[rows] = True
+        return cls(target, covariates, present, indptr, first, ids, axis, feature_names)
 
     @property
     def n_series(self) -> int:
@@ -128,36 +85,32 @@ class Panel:
 
     def codes(self) -> Integers:
         """Return the series number of each row."""
-        return np.repeat(np.arange(self.n_series), self.lengths)
+        return runs(self.lengths)[0]
 
     def steps(self) -> Integers:
         """Return the grid step of each row."""
-        return np.arange(self.indptr[-1]) - np.repeat(self.indptr[:-1] - self.first, self.lengths)
+        code, row = runs(self.lengths)
+        return self.first[code] + row
+
+    def values_at(self, series: Integers, positions: Integers, n_steps: int) -> Floats:
+        """Return the values (n, n_steps) from row positions[k] of series[k] on, NaN outside the series."""
+        at = positions[:, None] + np.arange(n_steps)
+        inside = (at >= 0) & (at < self.lengths[series][:, None])
+        return np.where(inside, self.values[np.where(inside, self.indptr[series][:, None] + at, 0)], np.nan)
 
     def cut(self, series: Integers, starts: Integers, stops: Integers) -> "Panel":
         """Return a panel of one series for each k: the rows starts[k] to stops[k] of series[k], masked beyond its ends.
 
         Values, covariates and presence are copied; `starts` and `stops` count from the first row of the series.
         """
-        indptr = np.concatenate([[0], np.cumsum(stops - starts)])
-        ids = tuple(self.ids[i] for i in series)
-        out = Panel.empty(
-            indptr,
-            self.first[series] + starts,
-            self.n_features,
-            ids=ids,
-            axis=self.axis,
-            feature_names=self.feature_names,
-        )
-        offset = np.arange(indptr[-1]) - np.repeat(indptr[:-1] - starts, stops - starts)
-        inside = (offset >= 0) & (offset < np.repeat(self.lengths[series], stops - starts))
-        source = (np.repeat(self.indptr[series], stops - starts) + offset)[inside]
-        out.values[inside], out.features[inside], out.present[inside] = (
-            self.values[source],
-            self.features[source],
-            self.present[source],
-        )
-        return out
+        k, offset = runs(stops - starts)
+        offset += starts[k]
+        inside = (offset >= 0) & (offset < self.lengths[series][k])
+        source = np.where(inside, self.indptr[series][k] + offset, 0)
+        values, features, present = self.values[source], self.features[source], self.present[source] & inside
+        values[~inside], features[~inside] = np.nan, np.nan
+        indptr, ids = np.concatenate([[0], np.cumsum(stops - starts)]), tuple(self.ids[i] for i in series)
+        return Panel(values, features, present, indptr, self.first[series] + starts, ids, self.axis, self.feature_names)
 
     def extended(self, codes: Integers, positions: Integers, features: Floats) -> "Panel":
         """Return a copy whose series reach at least the grid steps `positions`, with the covariates of these rows."""
@@ -199,6 +152,12 @@ class Panel:
     def time_of(self, step: int) -> Any:
         """Return the time of a grid step."""
         return self.axis.index(np.array([step]))[0]
+
+
+def runs(counts: Integers) -> tuple[Integers, Integers]:
+    """Return the number of each run, counts[k] times, and 0, 1, ... within it."""
+    run = np.repeat(np.arange(len(counts)), counts)
+    return run, np.arange(len(run)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def future_rows(y: pd.Series | pd.DataFrame, horizon: int, freq: str | BaseOffset | None = None) -> pd.DataFrame:
@@ -248,9 +207,8 @@ def read_panel_index(
             f"A panel has a two-level index (series, time), got {index.nlevels} levels: {list(index.names)}."
         )
     labels, times = index.get_level_values(0), index.get_level_values(1)
-    if isinstance(labels, (pd.DatetimeIndex, pd.PeriodIndex)) and not isinstance(
-        times, (pd.DatetimeIndex, pd.PeriodIndex)
-    ):
+    clocks = pd.DatetimeIndex, pd.PeriodIndex
+    if isinstance(labels, clocks) and not isinstance(times, clocks):
         raise ValueError(
             "The index is (time, series); a panel's is (series, time): use frame.swaplevel().sort_index()."
         )
@@ -270,11 +228,9 @@ def check_order(codes: Integers, positions: Integers, axis: TimeAxis, ids: tuple
     wrong = np.flatnonzero((np.diff(positions) <= 0) & (np.diff(codes) == 0)) + 1
     if len(wrong):
         k = wrong[0]
-        fault, remedy = (
-            ("twice", "index.duplicated() finds the doubles")
-            if positions[k] == positions[k - 1]
-            else ("out of order", "use sort_index()")
-        )
+        fault, remedy = "out of order", "use sort_index()"
+        if positions[k] == positions[k - 1]:
+            fault, remedy = "twice", "index.duplicated() finds the doubles"
         raise IrregularTimesError(
             f"Series {ids[codes[k]]!r}: time {axis.index(positions[k : k + 1])[0]} comes {fault} ({len(wrong)} "
             f"such rows); {remedy}."

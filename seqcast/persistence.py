@@ -34,34 +34,10 @@ _TENSOR_KINDS = "fiub"  # kinds of numpy dtypes that safetensors holds as they a
 
 
 def save(forecaster: Any, path: str | Path) -> None:
-    """Write a forecaster, fitted or not, to one file.
+    """Write a forecaster, fitted or not, and with its members, to one file, which is there whole or not at all.
 
-    Parameters
-    ----------
-    forecaster : forecaster of seqcast
-        Ensembles are written with their members.
-    path : str or Path
-        Where to; an existing file is replaced only once the new one is complete.
-
-    Raises
-    ------
-    TypeError
-        If a parameter or learned attribute is an object of another library, such as a scikit-learn regressor.
-
-    Notes
-    -----
-    The file is a `safetensors <https://github.com/huggingface/safetensors>`_ file. Its metadata hold ``format``,
-    ``schema``, ``content`` (JSON: class, parameters, learned state) and ``sha256`` over all of it.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import seqcast
-    >>> from seqcast.datasets import load_dataset
-    >>> path = f"{tempfile.mkdtemp()}/naive.seqcast"
-    >>> seqcast.Naive(horizon=3).fit(load_dataset("nile")).save(path)
-    >>> seqcast.load(path).forecast().tolist()
-    [740.0, 740.0, 740.0]
+    The metadata of the safetensors file hold ``format``, ``schema``, ``content`` (JSON: class, parameters, learned
+    state) and ``sha256`` over all of it. Raise TypeError for a parameter or learned attribute of another library.
     """
     tensors: dict[str, NDArray[Any]] = {}
     content = json.dumps({"seqcast": seqcast.__version__, "forecaster": _encode(forecaster, "", tensors)})
@@ -88,6 +64,16 @@ def load(path: str | Path) -> Any:
     ------
     CorruptFileError
         If the file is truncated, altered, from a newer seqcast or from elsewhere.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import seqcast
+    >>> from seqcast.datasets import load_dataset
+    >>> path = f"{tempfile.mkdtemp()}/naive.seqcast"
+    >>> seqcast.Naive(horizon=3).fit(load_dataset("nile")).save(path)
+    >>> seqcast.load(path).forecast().tolist()
+    [740.0, 740.0, 740.0]
     """
     metadata, tensors = _read(path)
     if metadata.get("format") != FORMAT:
@@ -218,19 +204,13 @@ def _put_array(dtype: str, values: Any, items: Any = None) -> NDArray[Any]:
     return array.reshape(values)
 
 
-def _take_times(times: pd.DatetimeIndex) -> tuple[Any, ...]:
-    return times.asi8, times.unit, _zone_name(times.tz), times.freq, times.name
-
-
-def _put_times(values: NDArray[Any], unit: str, zone: str | None, freq: Any, name: Any) -> pd.DatetimeIndex:
-    times = pd.DatetimeIndex(values.astype(f"M8[{unit}]"), name=name)
-    if zone is not None:
-        times = times.tz_localize("UTC").tz_convert(zone)
-    return times if freq is None else pd.DatetimeIndex(times, freq=freq)
-
-
 def _take_timestamp(time: pd.Timestamp) -> tuple[Any, ...]:
     return time.asm8.astype(np.int64).item(), time.unit, _zone_name(time.tz)
+
+
+def _put_timestamp(value: int, unit: str, zone: str | None) -> pd.Timestamp:
+    time = pd.Timestamp(value, unit=unit).as_unit(unit)
+    return time if zone is None else time.tz_localize("UTC").tz_convert(zone)
 
 
 def _zone_name(zone: Any) -> str | None:
@@ -294,11 +274,7 @@ _KINDS: dict[str, _Kind] = {  # the first that holds is taken: subclasses stand 
     "array": _Kind(lambda v: isinstance(v, np.ndarray) and v.dtype.kind in "mMUO", _take_array, _put_array),
     "NaT": _Kind(lambda v: v is pd.NaT, lambda v: (), lambda: pd.NaT),
     "NA": _Kind(lambda v: v is pd.NA, lambda v: (), lambda: pd.NA),
-    "Timestamp": _Kind(
-        _is(pd.Timestamp),
-        _take_timestamp,
-        lambda value, unit, zone: _put_times(np.array([value]), unit, zone, None, None)[0],
-    ),
+    "Timestamp": _Kind(_is(pd.Timestamp), _take_timestamp, _put_timestamp),
     "Timedelta": _Kind(
         _is(pd.Timedelta),
         lambda v: (v.asm8.astype(np.int64).item(), v.unit),
@@ -309,31 +285,4 @@ _KINDS: dict[str, _Kind] = {  # the first that holds is taken: subclasses stand 
     ),
     "trading days": _Kind(_exactly(CustomBusinessDay), _take_trading_days, _put_trading_days),
     "offset": _Kind(_is(BaseOffset), _take_offset, to_offset),
-    "categories": _Kind(_is(pd.CategoricalDtype), lambda v: (v.categories, v.ordered), pd.CategoricalDtype),
-    "DatetimeIndex": _Kind(_is(pd.DatetimeIndex), _take_times, _put_times),
-    "PeriodIndex": _Kind(
-        _is(pd.PeriodIndex),
-        lambda v: (v.asi8, v.dtype.freq, v.name),
-        lambda ordinals, freq, name: pd.PeriodIndex.from_ordinals(ordinals, freq=freq, name=name),
-    ),
-    "RangeIndex": _Kind(
-        _is(pd.RangeIndex),
-        lambda v: (v.start, v.stop, v.step, v.name),
-        lambda start, stop, step, name: pd.RangeIndex(start, stop, step, name=name),
-    ),
-    "MultiIndex": _Kind(
-        _is(pd.MultiIndex),
-        lambda v: (list(v.levels), [np.asarray(c) for c in v.codes], list(v.names)),
-        lambda levels, codes, names: pd.MultiIndex(levels, codes, names=names),
-    ),
-    "CategoricalIndex": _Kind(
-        _is(pd.CategoricalIndex),
-        lambda v: (np.asarray(v.codes), v.dtype, v.name),
-        lambda codes, dtype, name: pd.CategoricalIndex(pd.Categorical.from_codes(codes, dtype=dtype), name=name),
-    ),
-    "Index": _Kind(
-        _is(pd.Index),
-        lambda v: (v.to_numpy(), str(v.dtype), v.name),
-        lambda values, dtype, name: pd.Index(values, dtype=dtype, name=name),
-    ),
 }

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from seqcast.exceptions import HorizonWarning, LookaheadWarning, NonFiniteError, ShortSeriesError
 from seqcast.metrics import seasonal_scale
-from seqcast.panel import Floats, Integers, Panel
+from seqcast.panel import Floats, Integers, Panel, runs
 
 __all__ = [
     "answer",
@@ -118,8 +118,7 @@ def forecast_origins(
 def latest_origins(panel: Panel, n_origins: int, horizon: int) -> tuple[Integers, Integers]:
     """Return series and positions of the latest origins, one step apart, with a row before and the horizon after."""
     counts = np.clip(panel.lengths - horizon, 0, n_origins)
-    series = np.repeat(np.arange(panel.n_series), counts)
-    back = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    series, back = runs(counts)
     return series, panel.lengths[series] - horizon - counts[series] + 1 + back
 
 
@@ -140,23 +139,21 @@ def known_before(panel: Panel, series: Integers, positions: Integers, horizon: i
 def errors_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
     """Return actual minus forecast, (n, horizon), from origins of the history."""
     forecast = answer(forecaster, panel, series, positions, horizon, None)
-    rows = (panel.indptr[series] + positions)[:, None] + np.arange(horizon)
-    return panel.values[rows] - forecast
+    return panel.values_at(series, positions, horizon) - forecast
 
 
 def scales(forecaster: Any, panel: Panel) -> Floats:
     """Return the unit in which the errors of each series are pooled: its mean seasonal step."""
-    found = np.array(
-        [seasonal_scale(panel.values[panel.series(i)], forecaster.season_length_) for i in range(panel.n_series)]
-    )
-    usual = np.median(found[np.isfinite(found) & (found > 0)]) if np.any(np.isfinite(found) & (found > 0)) else 1.0
-    return np.where(np.isfinite(found) & (found > 0), found, usual)
+    pieces = (panel.values[panel.series(i)] for i in range(panel.n_series))
+    found = np.array([seasonal_scale(values, forecaster.season_length_) for values in pieces])
+    is_scale = np.isfinite(found) & (found > 0)
+    return np.where(is_scale, found, np.median(found[is_scale]) if is_scale.any() else 1.0)
 
 
 def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers) -> Floats:
     """Return the unit of errors (n,) as it is known at each origin: the mean seasonal step of the rows before it."""
     out = np.full(len(series), np.nan)
-    within = np.arange(len(panel.values)) - np.repeat(panel.indptr[:-1], panel.lengths)
+    within = runs(panel.lengths)[1]
     for lag in (forecaster.season_length_, 1):
         change = np.full(len(panel.values), np.nan)
         change[lag:] = np.abs(panel.values[lag:] - panel.values[:-lag])
@@ -215,10 +212,9 @@ def _in_blocks(
     work, origins, ahead = open_ended(forecaster, panel, series, positions, n_blocks * longest)
     here, blocks = np.arange(len(series)), []
     for k in range(n_blocks):
-        point = _ask(forecaster, work, here, origins + k * longest, longest, None)
-        blocks.append(
-            point if quantiles is None else _ask(forecaster, work, here, origins + k * longest, longest, quantiles)
-        )
+        at = origins + k * longest
+        point = _ask(forecaster, work, here, at, longest, None)
+        blocks.append(point if quantiles is None else _ask(forecaster, work, here, at, longest, quantiles))
         work.values[ahead[:, k * longest : (k + 1) * longest]] = point
     return np.concatenate(blocks, axis=1)
 

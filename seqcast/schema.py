@@ -15,7 +15,7 @@ from seqcast.frames import SERIES, FeatureEncoder, Layout, read_features, read_p
 from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index
 from seqcast.times import TimeAxis
 
-__all__ = ["Schema", "no_columns"]
+__all__ = ["Schema", "lay", "no_columns"]
 
 _LOST_TIMES = (
     'X lost its times, which the forecaster was fitted with; call .set_output(transform="pandas") on the pipeline, '
@@ -25,27 +25,13 @@ _LOST_TIMES = (
 
 @dataclass(frozen=True)
 class Schema:
-    """Kind of the target, encoding of the covariates and grid of the times.
-
-    Parameters
-    ----------
-    layout : Layout
-        Kind of the target.
-    encoder : FeatureEncoder
-        Covariate columns and their encoding.
-    past_features : tuple
-        Columns known only up to the origin.
-    axis : TimeAxis
-        Grid of the times.
-    level_names : tuple
-        Names of a panel's two index levels, else empty.
-    """
+    """Kind of the target, encoding of the covariates and grid of the times."""
 
     layout: Layout
     encoder: FeatureEncoder
-    past_features: tuple[Hashable, ...]
+    past_features: tuple[Hashable, ...]  # columns known only up to the origin
     axis: TimeAxis
-    level_names: tuple[Hashable, ...]
+    level_names: tuple[Hashable, ...]  # of a panel's two index levels, else empty
 
     @classmethod
     def fitted(cls, X: Any, y: Any, past_features: tuple, freq: str | BaseOffset | None) -> tuple["Schema", Panel]:
@@ -56,10 +42,9 @@ class Schema:
         frame = no_columns(len(values)) if frame is None else frame
         _check_columns(frame, values, layout, past_features)
         encoder = FeatureEncoder.fitted(frame)
-        panel = _lay(layout, values, encoder.encode(frame), index, encoder.names, freq=freq)
-        return cls(
-            layout, encoder, tuple(past_features), panel.axis, tuple(index.names) if layout.has_levels else ()
-        ), panel
+        panel, *_ = lay(layout, values, encoder.encode(frame), index, encoder.names, freq=freq)
+        names = tuple(index.names) if layout.has_levels else ()
+        return cls(layout, encoder, tuple(past_features), panel.axis, names), panel
 
     @property
     def past_mask(self) -> NDArray[np.bool_]:
@@ -74,7 +59,7 @@ class Schema:
                 f"The target is a {layout.kind}, the forecaster was fitted on a {self.layout.kind}. Give the same kind."
             )
         frame = no_columns(len(values)) if frame is None else frame
-        return _lay(layout, values, self.encoder.encode(frame), index, self.encoder.names, axis=self.axis, start=start)
+        return self._lay(layout, values, frame, index, start)
 
     def read_history(self, frame: pd.DataFrame | None, x_index: Any, history: Any) -> tuple[Layout, Panel]:
         """Return layout and panel of another history, whose covariates are the rows of a frame at its times."""
@@ -89,7 +74,11 @@ class Schema:
             frame = frame.set_axis(x_index).reindex(index)
         else:
             frame = frame.iloc[: len(values)]
-        return layout, _lay(layout, values, self.encoder.encode(frame), index, self.encoder.names, axis=self.axis)
+        return layout, self._lay(layout, values, frame, index, 0)
+
+    def _lay(self, layout: Layout, values: Floats, frame: pd.DataFrame, index: Any, start: int) -> Panel:
+        features, names = self.encoder.encode(frame), self.encoder.names
+        return lay(layout, values, features, index, names, axis=self.axis, start=start)[0]
 
     def read_rows(self, X: Any) -> tuple[pd.DataFrame, Any]:
         """Return covariates and index (None without) of rows; without covariates only the index is read."""
@@ -114,11 +103,8 @@ class Schema:
     def locate(self, panel: Panel, index: Any, n_rows: int, start: int) -> tuple[Integers, Integers]:
         """Return series numbers in `panel` and grid steps of rows, those without times counted from `start`."""
         if isinstance(index, pd.MultiIndex) != self.layout.has_levels:
-            raise MissingTimesError(
-                _LOST_TIMES
-                if self.layout.has_levels
-                else "X has a (series, time) index; the forecaster was fitted without one."
-            )
+            surplus = "X has a (series, time) index; the forecaster was fitted without one."
+            raise MissingTimesError(_LOST_TIMES if self.layout.has_levels else surplus)
         if isinstance(index, pd.MultiIndex):
             _, codes, steps, ids = read_panel_index(index, axis=self.axis)
             number = {label: i for i, label in enumerate(panel.ids)}
@@ -228,7 +214,7 @@ def no_columns(n_rows: int) -> pd.DataFrame:
     return pd.DataFrame(index=pd.RangeIndex(n_rows))
 
 
-def _lay(
+def lay(
     layout: Layout,
     values: Floats,
     features: Floats,
@@ -238,8 +224,8 @@ def _lay(
     axis: TimeAxis | None = None,
     freq: str | BaseOffset | None = None,
     start: int = 0,
-) -> Panel:
-    """Lay read data on the grid."""
+) -> tuple[Panel, Integers, Integers]:
+    """Lay read data on the grid: the panel, and for each row the number of its series and its grid step."""
     n_rows, n_columns = values.shape
     ids, codes = layout.columns, np.zeros(n_rows, np.int64)
     if isinstance(index, pd.MultiIndex):
@@ -254,13 +240,12 @@ def _lay(
     else:
         axis, steps = axis or TimeAxis.counted(None if index is None else index.name), start + np.arange(n_rows)
     check_order(codes, steps, axis, ids)
+    places = codes, steps, features
     if n_columns > 1:
-        codes, steps, features = (
-            np.repeat(np.arange(n_columns), n_rows),
-            np.tile(steps, n_columns),
-            np.tile(features, (n_columns, 1)),
-        )
-    return Panel.from_rows(codes, steps, values.T.ravel(), features, ids=ids, axis=axis, feature_names=feature_names)
+        places = np.arange(n_columns).repeat(n_rows), np.tile(steps, n_columns), np.tile(features, (n_columns, 1))
+    flat = values.T.ravel()
+    panel = Panel.from_rows(*places[:2], flat, places[2], ids=ids, axis=axis, feature_names=feature_names)
+    return panel, codes, steps
 
 
 def _check_columns(frame: pd.DataFrame, values: Floats, layout: Layout, past_features: tuple) -> None:
@@ -275,12 +260,10 @@ def _check_columns(frame: pd.DataFrame, values: Floats, layout: Layout, past_fea
             "something else."
         )
     for label, column in frame.items():
-        numbers = (
-            column.to_numpy(np.float64, na_value=np.nan)
-            if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c"
-            else None
-        )
-        if numbers is not None and any(_is_copy(numbers, values[:, k]) for k in range(values.shape[1])):
+        if not pd.api.types.is_numeric_dtype(column.dtype) or column.dtype.kind == "c":
+            continue
+        numbers = column.to_numpy(np.float64, na_value=np.nan)
+        if any(_is_copy(numbers, target) for target in values.T):
             warnings.warn(
                 f"Covariate {label!r} equals the target: the forecast would know its answer. Drop it, or lag "
                 "it with LagFeatures.",

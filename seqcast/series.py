@@ -66,9 +66,8 @@ class SeriesForecaster(BaseForecaster):
 
     def _states_for(self, panel: Panel, asked: Integers, series: Integers, positions: Integers) -> list[dict | None]:
         """The models of fit; a new series, or one that starts elsewhere, is fitted on what lies before its origins."""
-        known = {
-            (label, int(start)): k for k, (label, start) in enumerate(zip(self.panel_.ids, self.starts_, strict=True))
-        }
+        keys = zip(self.panel_.ids, self.starts_.tolist(), strict=True)
+        known = {key: k for k, key in enumerate(keys)}
         found = [known.get((panel.ids[i], int(panel.first[i]))) for i in asked]
         new = np.array([i for i, k in zip(asked, found, strict=True) if k is None], dtype=np.int64)
         before = np.array([positions[series == i].min() for i in new], dtype=np.int64)
@@ -90,8 +89,7 @@ class SeriesForecaster(BaseForecaster):
         if failed:
             warnings.warn(
                 f"{len(failed)} of {len(results)} series could not be fitted and repeat their last value: "
-                f"{[label for label, _ in failed[:5]]}. "
-                f"The first error: {failed[0][1]}",
+                f"{[label for label, _ in failed[:5]]}. The first error: {failed[0][1]}",
                 SeriesFailedWarning,
                 stacklevel=5,
             )

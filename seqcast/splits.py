@@ -16,8 +16,36 @@ from seqcast.exceptions import ShortSeriesError
 __all__ = ["CombinatorialPurgedSplit", "RollingOriginSplit"]
 
 
+Rows = NDArray[np.intp]
+
+
+class TimeSplit(BaseCrossValidator):
+    """Splitter that cuts rows by their time."""
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Rows, Rows]]:
+        """Yield the rows to train on and to test on, earliest test first.
+
+        Parameters
+        ----------
+        X, y : Series, DataFrame or array-like
+            The first of the two that has times says when; `y` may be left out.
+        groups : object
+            Not used.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Row numbers, in the order of the rows.
+        """
+        check_parameters(self)
+        yield from self._cut(*_time_codes(X, y))
+
+    def _cut(self, codes: Rows, n_times: int) -> Iterator[tuple[Rows, Rows]]:
+        raise NotImplementedError
+
+
 @parameters
-class RollingOriginSplit(BaseCrossValidator):
+class RollingOriginSplit(TimeSplit):
     """Train on the past, test on the `horizon` steps that follow, and move the origin on.
 
     Raises
@@ -53,23 +81,7 @@ class RollingOriginSplit(BaseCrossValidator):
         None, any_of(is_none(), at_least(1)), "Times to train on, sliding; None means all (expanding)."
     )
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Yield the rows to train on and to test on, earliest origin first.
-
-        Parameters
-        ----------
-        X, y : Series, DataFrame or array-like
-            The first of the two that has times says when; `y` may be left out.
-        groups : object
-            Not used.
-
-        Yields
-        ------
-        train, test : ndarray of int
-            Row numbers, in the order of the rows.
-        """
-        check_parameters(self)
-        codes, n_times = _time_codes(X, y)
+    def _cut(self, codes: Rows, n_times: int) -> Iterator[tuple[Rows, Rows]]:
         step = self.horizon if self.step is None else self.step
         needed = (self.window or 1) + self.gap + self.horizon + (self.n_origins - 1) * step
         if n_times < needed:
@@ -92,7 +104,7 @@ class RollingOriginSplit(BaseCrossValidator):
 
 
 @parameters
-class CombinatorialPurgedSplit(BaseCrossValidator):
+class CombinatorialPurgedSplit(TimeSplit):
     """Test every combination of groups of times, and train on the others as far as they share nothing with these [1]_.
 
     Raises
@@ -117,9 +129,7 @@ class CombinatorialPurgedSplit(BaseCrossValidator):
       are to forecast, and what comes next reads these values as its input. With windows or lags of `lookback` steps,
       ``embargo=lookback``.
 
-    Times are counted where there are rows, through all series of a panel, as in `RollingOriginSplit`.
-
-    Most splits train on what lies after their test, so scores are those of one draw of the past among others, and no
+    Times are counted as in `RollingOriginSplit`. Most splits train on what lies after their test, so scores are no
     record of what would have been earned: `backtest` refuses them; hand the splitter to ``cross_val_score`` or
     ``GridSearchCV``. A regressor on features can be tested on any group. A forecaster needs a history before the rows
     that it forecasts, so give it ``train_first=True``; it forecasts a whole test group from the rows before, with a
@@ -146,25 +156,9 @@ class CombinatorialPurgedSplit(BaseCrossValidator):
     embargo: int = option(0, at_least(0), "Further times left out after it; the `lookback` keeps inputs apart.")
     train_first: bool = option(False, boolean(), "Whether the first group is never tested: a history for forecasters.")
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Yield the rows to train on and to test on, earliest test groups first.
-
-        Parameters
-        ----------
-        X, y : Series, DataFrame or array-like
-            The first of the two that has times says when; `y` may be left out.
-        groups : object
-            Not used.
-
-        Yields
-        ------
-        train, test : ndarray of int
-            Row numbers, in the order of the rows.
-        """
-        check_parameters(self)
+    def _cut(self, codes: Rows, n_times: int) -> Iterator[tuple[Rows, Rows]]:
         if self.get_n_splits() == 0 or self.n_test_groups == self.n_groups:
             raise ValueError(f"{self!r} leaves no group to train on. Lower n_test_groups or raise n_groups.")
-        codes, n_times = _time_codes(X, y)
         if n_times < self.n_groups:
             raise ShortSeriesError(f"{self!r} needs at least {self.n_groups} times, got {n_times}. Lower n_groups.")
         bounds = np.linspace(0, n_times, self.n_groups + 1).astype(int)
@@ -186,7 +180,7 @@ class CombinatorialPurgedSplit(BaseCrossValidator):
         return comb(self.n_groups - int(self.train_first), self.n_test_groups)
 
 
-def _time_codes(X: Any, y: Any) -> tuple[NDArray[np.intp], int]:
+def _time_codes(X: Any, y: Any) -> tuple[Rows, int]:
     """The number of each row's time among the unique times, and how many there are."""
     for data in (X, y):
         index = data if isinstance(data, pd.Index) else getattr(data, "index", None)
@@ -200,5 +194,5 @@ def _time_codes(X: Any, y: Any) -> tuple[NDArray[np.intp], int]:
     return np.arange(n_rows), n_rows
 
 
-def _between(codes: NDArray[np.intp], low: int, high: int) -> NDArray[np.intp]:
+def _between(codes: Rows, low: int, high: int) -> Rows:
     return np.flatnonzero((codes >= low) & (codes < high))

@@ -26,27 +26,13 @@ _EXCHANGES: dict[str, CustomBusinessDay] = {}  # trading days of the exchanges t
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """A regular grid of times; step 0 is `start`.
+    """A regular grid of times; step 0 is `start`."""
 
-    Parameters
-    ----------
-    kind : {"datetime", "period", "integer", "none"}
-        "none" stands for arrays and default indexes: rows are counted, they have no times.
-    start : Timestamp, Period or int
-        Time of step 0.
-    freq : offset or int
-        One step of the grid; the integer step where times are integers.
-    name : hashable
-        Name of the index.
-    unit : str or None
-        Resolution of a ``DatetimeIndex`` ("s", "ms", "us", "ns"), given back with every index.
-    """
-
-    kind: str
-    start: Any
-    freq: Any
-    name: Hashable = None
-    unit: str | None = None
+    kind: str  # "datetime", "period", "integer"; "none": arrays and default indexes, whose rows are counted
+    start: Any  # Timestamp, Period or int
+    freq: Any  # one step: an offset, or an integer where times are integers
+    name: Hashable = None  # of the index
+    unit: str | None = None  # resolution of a DatetimeIndex ("s", "ms", "us", "ns"), given back with every index
 
     @classmethod
     def counted(cls, name: Hashable = None) -> "TimeAxis":
@@ -55,27 +41,12 @@ class TimeAxis:
 
     @classmethod
     def infer(cls, index: pd.Index, freq: str | BaseOffset | None = None) -> "TimeAxis":
-        """Return the grid that holds the times of `index`, which may have gaps.
+        """Return the grid, from the earliest time on, that holds the times of `index`, which may have gaps.
 
-        Parameters
-        ----------
-        index : Index
-            Times of one series, or of all series of a panel one after the other.
-        freq : str or offset, optional
-            Frequency as pandas spells it, or an exchange, such as "XNYS", whose trading days are the steps; by default
-            that of the index, or the one that holds all times with the fewest gaps.
-
-        Returns
-        -------
-        TimeAxis
-            Starting at the earliest time.
-
-        Raises
-        ------
-        FrequencyError
-            If none fits, or `freq` is unknown.
-        IrregularTimesError
-            If times are off the grid.
+        The index is that of one series, or of all series of a panel one after the other. Without `freq` (as pandas
+        spells it, or an exchange, such as "XNYS", whose trading days are the steps) the frequency is that of the index,
+        or the one that holds all times with the fewest gaps. Raise FrequencyError if none fits or `freq` is unknown,
+        IrregularTimesError if times are off the grid.
         """
         _check_kind(index)
         times = index if index.is_monotonic_increasing and index.is_unique else index.unique().sort_values()
@@ -122,12 +93,9 @@ class TimeAxis:
         positions = np.asarray(positions, dtype=np.int64)
         if self.kind in ("integer", "none"):
             values = self.start + positions * self.freq
-            one_by_one = len(values) and np.array_equal(values, np.arange(values[0], values[0] + len(values)))
-            return (
-                pd.RangeIndex(values[0], values[-1] + 1, name=self.name)
-                if one_by_one
-                else pd.Index(values, name=self.name)
-            )
+            if len(values) and np.array_equal(values, np.arange(values[0], values[0] + len(values))):
+                return pd.RangeIndex(values[0], values[-1] + 1, name=self.name)
+            return pd.Index(values, name=self.name)
         if self.kind == "period":
             ordinals = self.start.ordinal + positions * self.freq.n
             return pd.PeriodIndex.from_ordinals(ordinals, freq=self.freq, name=self.name)
@@ -148,13 +116,8 @@ class TimeAxis:
         return self.freq.freqstr if isinstance(self.freq, BaseOffset) else str(self.freq)
 
     def _check_like(self, index: pd.Index) -> None:
-        kind = (
-            "datetime"
-            if isinstance(index, pd.DatetimeIndex)
-            else "period"
-            if isinstance(index, pd.PeriodIndex)
-            else "integer"
-        )
+        kinds = {pd.DatetimeIndex: "datetime", pd.PeriodIndex: "period"}
+        kind = next((name for cls, name in kinds.items() if isinstance(index, cls)), "integer")
         if kind != self.kind:
             raise IrregularTimesError(
                 f"The index has {kind} times, the forecaster was fitted with {self.kind} times. Convert the index."
@@ -169,8 +132,7 @@ class TimeAxis:
 
 def has_times(index: pd.Index) -> bool:
     """Whether an index says when: a default index, 0 to n - 1, does not."""
-    is_default = pd.api.types.is_integer_dtype(index.dtype) and np.array_equal(index, np.arange(len(index)))
-    return not is_default
+    return not (pd.api.types.is_integer_dtype(index.dtype) and np.array_equal(index, np.arange(len(index))))
 
 
 def season_length_of(freq: Any) -> int:
@@ -195,14 +157,8 @@ def season_length_of(freq: Any) -> int:
         return 1
     offset = _offset(freq)
     if _is_tick(offset):
-        step = pd.Timedelta(offset)
-        unit = (
-            _DAY
-            if step >= pd.Timedelta(minutes=5)
-            else pd.Timedelta(hours=1)
-            if step >= pd.Timedelta(minutes=1)
-            else pd.Timedelta(minutes=1)
-        )
+        step, minute = pd.Timedelta(offset), pd.Timedelta(1, "min")
+        unit = _DAY if step >= 5 * minute else 60 * minute if step >= minute else minute
         return max(int(unit // step), 1)
     if isinstance(offset, CustomBusinessDay):
         return max(int(offset.calendar.weekmask.sum()) // offset.n, 1)
@@ -285,9 +241,9 @@ def _fixed_step(freq: BaseOffset, start: pd.Timestamp) -> pd.Timedelta | None:
 
 def _grid(start: pd.Timestamp, freq: BaseOffset, low: int, high: int) -> pd.DatetimeIndex:
     """Times of the steps low <= 0 to high >= 0, stepped by offset in the zone."""
-    return _cached_grid(start.as_unit("us"), freq, -64 * -(low // 64), -64 * (-high // 64))[low + 64 * -(low // 64) :][
-        : high - low + 1
-    ]
+    first = low // 64 * 64  # whole blocks, so that calls with other ends find the same grid
+    grid = _cached_grid(start.as_unit("us"), freq, first, -(-high // 64) * 64)
+    return grid[low - first : high + 1 - first]
 
 
 @lru_cache(maxsize=16)
@@ -296,11 +252,9 @@ def _cached_grid(start: pd.Timestamp, freq: BaseOffset, low: int, high: int) -> 
     after = pd.date_range(wall, periods=high + 1, freq=freq, unit="us")
     before = pd.date_range(end=wall, periods=1 - low, freq=freq, unit="us")[:-1] if low else after[:0]
     grid = before.append(after)
-    return (
-        grid
-        if start.tz is None
-        else grid.tz_localize(start.tz, ambiguous=np.ones(len(grid), bool), nonexistent="shift_forward")
-    )
+    if start.tz is None:
+        return grid
+    return grid.tz_localize(start.tz, ambiguous=np.ones(len(grid), bool), nonexistent="shift_forward")
 
 
 def _grid_over(

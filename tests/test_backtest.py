@@ -246,6 +246,11 @@ def test_quantiles_are_float_columns():
     np.testing.assert_allclose(result.forecasts[0.9] - result.forecasts["forecast"], 0.4)
 
 
+@pytest.mark.parametrize("kind", [tuple, np.array, pd.Series, pd.Index])
+def test_quantiles_may_be_any_sequence(kind):
+    assert backtest(LastValue(horizon=3), series(), cv=CV, quantiles=kind([0.1, 0.9])).quantiles == [0.1, 0.9]
+
+
 def test_regressor_is_fitted_on_known_rows_and_gives_no_quantiles():
     y = 2.0 * pd.Series(np.arange(40.0), index=series().index)
     X = pd.DataFrame({"x": np.arange(40.0)}, index=y.index)

@@ -68,8 +68,7 @@ def test_skill_is_the_share_of_error_saved():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_margin_covers_the_skill_of_other_stretches(seed):
-    """Two forecasts that are as good as each other: the interval of the skill has 0 in it."""
+def test_the_margin_of_two_forecasts_as_good_as_each_other_covers_no_skill(seed):
     noise = np.random.default_rng(seed).normal(size=(2, 120, HORIZON))
     tail = replace(tail_of(wave(), true_wave), truth=np.zeros((120, HORIZON)), forecast=noise[0], naive=noise[1])
     verdict = judge(tail, Training(), 1)

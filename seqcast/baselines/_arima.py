@@ -227,12 +227,8 @@ def _exact_fit(task: _Task, orders: _Orders, parameters: Floats) -> Floats:
     scale = rest.std()
     if orders.n_lags == 0 or scale == 0:
         return parameters
-    season = (
-        orders.seasonal_p,
-        0,
-        orders.seasonal_q,
-        task.season_length if orders.seasonal_p or orders.seasonal_q else 0,
-    )
+    seasonal_p, seasonal_q = orders.seasonal_p, orders.seasonal_q
+    season = seasonal_p, 0, seasonal_q, task.season_length if seasonal_p or seasonal_q else 0
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # a search that stops early has still improved on its start
         try:

@@ -25,7 +25,32 @@ __all__ = ["ARIMA", "ETS", "STLForecaster", "Theta"]
 
 
 @parameters
-class ETS(SeriesForecaster):
+class SeasonForecaster(SeriesForecaster):
+    """Forecaster by a model, ETS or ARIMA, of the values without their season, whose last cycle goes on."""
+
+    def _moments_series(
+        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
+    ) -> Moments:
+        origins = np.maximum(positions - state["lead"], 0)
+        values = values[state["lead"] :][: origins.max(initial=0)]
+        season = np.resize(state["cycle"], len(values) + horizon)
+        plain = values / season[: len(values)] if state["multiplies"] else values - season[: len(values)]
+        if "ets" in state:
+            mean, spread = ets_moments(EtsForm(**state["ets"]), plain, origins, horizon)
+        else:
+            table = Regressors(**state["regressors"]).table(self._covariates(features)[state["lead"] :], len(season))
+            mean, spread = arima_moments(ArimaForm(**state["arima"]), plain, table, origins, horizon)
+        ahead = season[origins[:, None] + np.arange(horizon)]  # (n, horizon)
+        mean, spread = (mean * ahead, spread * np.abs(ahead)) if state["multiplies"] else (mean + ahead, spread)
+        is_empty = np.concatenate([[0], np.cumsum(~np.isnan(values))])[origins, None] == 0
+        return np.where(is_empty, state["mean"], mean), np.where(is_empty, state["spread"], spread)
+
+    def _covariates(self, features: Floats) -> Floats:
+        return features[:, :0]
+
+
+@parameters
+class ETS(SeasonForecaster):
     """Exponential smoothing: error, trend and season in the form of least AICc.
 
     Notes
@@ -54,14 +79,9 @@ class ETS(SeriesForecaster):
         known, cycle, m = without_long_season(without_gaps(values), self.season_length_)
         return _state(values, cycle, ets=fit_ets(known, m))
 
-    def _moments_series(
-        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
-    ) -> Moments:
-        return _moments(state, values, features, positions, horizon)
-
 
 @parameters
-class Theta(SeriesForecaster):
+class Theta(SeasonForecaster):
     """The Theta method: simple exponential smoothing with half the slope of the trend line.
 
     Notes
@@ -102,14 +122,9 @@ class Theta(SeriesForecaster):
         form = EtsForm("add", "none", float(plain[0]) - slope / 2, slope / 2, alpha=alpha, phi=1.0)
         return _state(values, cycle, multiplies=multiplies, ets=replace(form, sigma=one_step_sigma(form, plain, 2)))
 
-    def _moments_series(
-        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
-    ) -> Moments:
-        return _moments(state, values, features, positions, horizon)
-
 
 @parameters
-class ARIMA(SeriesForecaster):
+class ARIMA(SeasonForecaster):
     """Seasonal ARIMA with the orders of least AICc; covariates are regressors.
 
     Notes
@@ -145,17 +160,12 @@ class ARIMA(SeriesForecaster):
         form = fit_arima(known, regressors.table(covariates, len(known)), m, int(has_strong_season(known, m)))
         return _state(values, np.zeros(1), arima=form, regressors=regressors)
 
-    def _moments_series(
-        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
-    ) -> Moments:
-        return _moments(state, values, self._covariates(features), positions, horizon)
-
     def _covariates(self, features: Floats) -> Floats:
         return features[:, ~self.schema_.past_mask]
 
 
 @parameters
-class STLForecaster(SeriesForecaster):
+class STLForecaster(SeasonForecaster):
     """Take the season off by STL, forecast the rest, and let the last cycle of the season go on.
 
     Notes
@@ -189,11 +199,6 @@ class STLForecaster(SeriesForecaster):
         nothing = np.empty((len(known), 0))
         return _state(values, cycle, arima=fit_arima(known, nothing, 1, 0), regressors=Regressors.of(nothing))
 
-    def _moments_series(
-        self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
-    ) -> Moments:
-        return _moments(state, values, features[:, :0], positions, horizon)
-
 
 def _state(
     values: Floats,
@@ -214,20 +219,3 @@ def _state(
         "multiplies": multiplies,
         **{name: vars(model) for name, model in models.items() if model is not None},
     }
-
-
-def _moments(state: State, values: Floats, covariates: Floats, positions: Integers, horizon: int) -> Moments:
-    """Mean and standard deviation (n, horizon): those of the model over the values without season, and the season."""
-    origins = np.maximum(positions - state["lead"], 0)
-    values = values[state["lead"] :][: origins.max(initial=0)]
-    season = np.resize(state["cycle"], len(values) + horizon)
-    plain = values / season[: len(values)] if state["multiplies"] else values - season[: len(values)]
-    if "ets" in state:
-        mean, spread = ets_moments(EtsForm(**state["ets"]), plain, origins, horizon)
-    else:
-        table = Regressors(**state["regressors"]).table(covariates[state["lead"] :], len(season))
-        mean, spread = arima_moments(ArimaForm(**state["arima"]), plain, table, origins, horizon)
-    ahead = season[origins[:, None] + np.arange(horizon)]  # (n, horizon)
-    mean, spread = (mean * ahead, spread * np.abs(ahead)) if state["multiplies"] else (mean + ahead, spread)
-    is_empty = np.concatenate([[0], np.cumsum(~np.isnan(values))])[origins, None] == 0
-    return np.where(is_empty, state["mean"], mean), np.where(is_empty, state["spread"], spread)

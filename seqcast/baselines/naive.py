@@ -76,9 +76,8 @@ class SeasonalNaive(SeriesForecaster):
         step, seasons = _last_of_season(values, positions, horizon, self.season_length_)
         last, elapsed = _last_observed(values, positions)
         walked = elapsed[:, None] + np.arange(1, horizon + 1)  # (n, horizon): used where the season was never observed
-        return _moments(
-            values, np.where(seasons > 0, step, last[:, None]), np.sqrt(np.where(seasons > 0, seasons, walked)), state
-        )
+        width = np.sqrt(np.where(seasons > 0, seasons, walked))
+        return _moments(values, np.where(seasons > 0, step, last[:, None]), width, state)
 
 
 @parameters
@@ -202,9 +201,8 @@ def _last_of_season(values: Floats, positions: Integers, horizon: int, season: i
     steps[: len(values)] = np.where(np.isnan(values), -1, np.arange(len(values)))
     last = np.maximum.accumulate(steps.reshape(n_rows, season))  # last observed step of each season up to each row
     target = positions[:, None] + np.arange(horizon)  # (n, horizon)
-    row = (
-        positions[:, None] - 1 - target % season
-    ) // season  # the last row whose step of this season is in the history
+    # the last row whose step of this season is in the history
+    row = (positions[:, None] - 1 - target % season) // season
     step = np.where(row >= 0, last[np.maximum(row, 0), target % season], -1)
     return step, np.where(step >= 0, (target - step) // season, 0)
 

@@ -10,7 +10,7 @@ from sklearn.utils import get_tags
 from seqcast._parameters import Rule, any_of, at_least, each, is_none, one_of, option, parameters
 from seqcast.base import BaseForecaster
 from seqcast.exceptions import ShortSeriesError
-from seqcast.panel import Floats, Integers, Panel
+from seqcast.panel import Floats, Integers, Panel, runs
 
 __all__ = ["RegressionForecaster"]
 
@@ -50,9 +50,10 @@ class RegressionForecaster(BaseForecaster):
     def _fit_panel(self, panel: Panel) -> None:
         self.lags_ = _chosen_lags(self.lags, self.season_length_)
         self.means_ = {panel.ids[i]: _mean(panel.values[panel.series(i)]) for i in range(panel.n_series)}
-        series, steps = panel.codes(), np.arange(panel.indptr[-1]) - np.repeat(panel.indptr[:-1], panel.lengths)
+        series, steps = runs(panel.lengths)
         known = np.flatnonzero(~np.isnan(panel.values))
-        window = _windows(panel, series[known], steps[known], max(self.lags_))
+        width = max(self.lags_)
+        window = panel.values_at(series[known], steps[known] - width, width)
         taught = ~np.isnan(window[:, [-lag for lag in self.lags_]]).all(axis=1)
         if not taught.any():
             raise ShortSeriesError(
@@ -71,7 +72,8 @@ class RegressionForecaster(BaseForecaster):
         self.regressor_ = clone(model).fit(inputs[:, self.informs_], (panel.values[known] - level) / scale)
 
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
-        window = _windows(panel, series, positions, max(self.lags_))
+        width = max(self.lags_)
+        window = panel.values_at(series, positions - width, width)
         usual = _mean(np.array(list(self.means_.values())))
         means = np.array([self.means_.get(label, usual) for label in panel.ids])[series, None]  # (n, 1)
         is_empty = np.isnan(window).all(axis=1, keepdims=True)  # (n, 1)
@@ -112,12 +114,6 @@ def _chosen_lags(lags: int | tuple | str, season_length: int) -> tuple[int, ...]
         reach = 12 if season_length == 1 else 1 + season_length * (2 if season_length <= 24 else 1)
         return tuple(range(1, reach + 1))
     return tuple(range(1, lags + 1)) if isinstance(lags, int) else tuple(sorted({int(lag) for lag in lags}))
-
-
-def _windows(panel: Panel, series: Integers, positions: Integers, width: int) -> Floats:
-    """The last `width` values before each position, (n, width), NaN before the series begins."""
-    step = positions[:, None] + np.arange(-width, 0)
-    return np.where(step >= 0, panel.values[np.maximum(panel.indptr[series][:, None] + step, 0)], np.nan)
 
 
 def _level_and_scale(window: Floats, season_length: int) -> tuple[Floats, Floats]:

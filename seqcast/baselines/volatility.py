@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 from sklearn.utils import Tags
 
-from seqcast._parameters import any_of, between, is_none, option, pair_of, parameters
+from seqcast._parameters import between, option, parameters
+from seqcast.base import BOUNDS
 from seqcast.baselines._values import first_observed, is_constant
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.series import SeriesForecaster, State
@@ -15,14 +16,13 @@ __all__ = ["EWMA", "GARCH"]
 
 _FEWEST = 50  # known values below which the parameters of GARCH mean nothing
 _DECAY = 0.94
-_BOUNDS = any_of(is_none(), pair_of(any_of(is_none(), between(-np.inf, np.inf))))
 
 
 @parameters
 class VarianceForecaster(SeriesForecaster):
     """Forecaster of a variance by ``variance = constant + reaction * value + memory * variance``, one step on."""
 
-    bounds: tuple | None = option((0.0, None), _BOUNDS, "Limits to which forecasts are clipped.")
+    bounds: tuple | None = option((0.0, None), BOUNDS, "Limits to which forecasts are clipped.")
 
     def _fit_panel(self, panel: Panel) -> None:
         negative = np.flatnonzero(panel.values < 0)

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqcast.ensembles._conformal import local_scales
-from seqcast.panel import Floats, Integers, Panel
+from seqcast.panel import Floats, Integers
 
-__all__ = ["Chain", "Rows", "lags_of", "make_chain", "runs", "values_from"]
+__all__ = ["Chain", "Rows", "lags_of", "make_chain"]
 
 
 class Rows(NamedTuple):
@@ -36,22 +36,9 @@ class Chain(NamedTuple):
     loss: Floats  # (n_origins,): how ill the scales foretold the errors
 
 
-def runs(counts: Integers) -> tuple[Integers, Integers]:
-    """The number of each run, counts[k] times, and 0, 1, ... within it."""
-    run = np.repeat(np.arange(len(counts)), counts)
-    return run, np.arange(len(run)) - np.repeat(np.cumsum(counts) - counts, counts)
-
-
 def lags_of(horizon: int, stride: int) -> Integers:
     """Origins of a chain until each step is known."""
     return -(-np.arange(1, horizon + 1) // stride)
-
-
-def values_from(panel: Panel, series: Integers, steps: Integers, horizon: int) -> Floats:
-    """Values (n, horizon) of the panel's series from grid steps on, NaN outside."""
-    position = (steps - panel.first[series])[:, None] + np.arange(horizon)
-    inside = (position >= 0) & (position < panel.lengths[series][:, None])
-    return np.where(inside, panel.values[np.where(inside, panel.indptr[series][:, None] + position, 0)], np.nan)
 
 
 def make_chain(rows: Rows, actual: Floats, stride: int, last: int, half_life: float, prior: Floats) -> Chain:

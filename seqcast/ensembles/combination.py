@@ -3,12 +3,12 @@
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils.metaestimators import _BaseComposition
 
 from seqcast._parameters import any_of, instance_of, is_none, one_of, option, parameters
 from seqcast.base import BaseForecaster
 from seqcast.baselines import SeasonalNaive, Theta
+from seqcast.ensembles._members import fitted
 from seqcast.models import RidgeForecaster
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.rolling import latest_origins, scales
@@ -71,13 +71,7 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
                 "RegressionForecaster."
             )
         self.weights_ = self._ridge_weights([m for _, m in members], panel) if self.combination == "ridge" else None
-        self.members_ = [self._fitted(member, panel) for _, member in members]
-
-    def _fitted(self, member: BaseForecaster, panel: Panel) -> BaseForecaster:
-        names = ("horizon", "season_length", "freq", "past_features")
-        member = clone(member).set_params(**{name: getattr(self, name) for name in names})
-        member._fit_read(self.schema_, panel)
-        return member
+        self.members_ = [fitted(self, member, panel) for _, member in members]
 
     def _ridge_weights(self, members: list[BaseForecaster], panel: Panel) -> Floats:
         """Weights w that minimise |y - F w|² + λ |w - 1/k|² over forecasts F of what the members were not fitted on."""
@@ -91,9 +85,9 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
             return np.full(k, 1 / k)
         unit = scales(self, panel)[series, None]
         forecasts = [
-            self._fitted(m, before)._forecast_panel(panel, series, positions, self.horizon) / unit for m in members
+            fitted(self, m, before)._forecast_panel(panel, series, positions, self.horizon) / unit for m in members
         ]
-        actual = panel.values[(panel.indptr[series] + positions)[:, None] + np.arange(self.horizon)] / unit
+        actual = panel.values_at(series, positions, self.horizon) / unit
         known = ~np.isnan(actual)
         centre = np.mean(forecasts, axis=0)
         F = np.stack([(f - centre)[known] for f in forecasts], axis=1)  # (n_known, k)
@@ -101,17 +95,14 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         return 1 / k + np.linalg.solve(F.T @ F + strength * np.eye(k), F.T @ (actual - centre)[known])
 
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
-        forecasts = np.stack(
-            [m._forecast_panel(panel, series, positions, horizon) for m in self.members_], axis=-1
-        )  # (n, horizon, n_members)
+        each = [member._forecast_panel(panel, series, positions, horizon) for member in self.members_]
+        forecasts = np.stack(each, axis=-1)  # (n, horizon, n_members)
         if self.combination == "median":
             return np.median(forecasts, axis=-1)
         centre = forecasts.mean(axis=-1)
-        return (
-            centre
-            if self.weights_ is None
-            else centre + (forecasts - centre[..., None]) @ (self.weights_ - 1 / len(self.members_))
-        )
+        if self.weights_ is None:
+            return centre
+        return centre + (forecasts - centre[..., None]) @ (self.weights_ - 1 / len(self.members_))
 
     @property
     def _longest(self) -> int | None:

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from seqcast._parameters import Rule, any_of, at_least, boolean, is_none, one_of, option, parameters, positive
 from seqcast.base import BaseForecaster
 from seqcast.baselines import SeasonalNaive
-from seqcast.ensembles._chains import Rows, lags_of, make_chain, runs, values_from
+from seqcast.ensembles._chains import Rows, lags_of, make_chain
 from seqcast.ensembles._conformal import (
     FEWEST,
     adapted_quantiles,
@@ -23,15 +23,15 @@ from seqcast.ensembles._conformal import (
     window_quantiles,
     window_scores,
 )
+from seqcast.ensembles._members import SHARED, fitted
 from seqcast.exceptions import CalibrationWarning, ShortSeriesError
 from seqcast.frames import SERIES
-from seqcast.panel import Floats, Integers, Panel
+from seqcast.panel import Floats, Integers, Panel, runs
 from seqcast.rolling import answer, scales
 from seqcast.series import SeriesForecaster
 
 __all__ = ["ConformalForecaster"]
 
-_SHARED = ("horizon", "season_length", "freq", "past_features")  # parameters that a wrapper decides
 _HALF_LIVES = (5.0, 10.0, 20.0, 40.0)  # of the local scale, in origins of a chain
 _OUTER = [0.1, 0.9]  # quantiles of the forecaster itself that may serve as scale
 _WIDTH = float(ndtri(_OUTER[1]) * np.sqrt(np.pi / 2))  # of such a quantile in mean absolute errors, if they are normal
@@ -99,12 +99,10 @@ class ConformalForecaster(BaseForecaster):
         empty or infinite; while it is at 3, and where all scores of the window are equal, the promise rests. Coverages
         of 20, 40, 50, ..., 90, 95, 98 and 99 % learn so; other levels are interpolated, or continued, between them.
 
-    All are promises on average over time, not given the state of the series. Single quantiles are balanced by the
-    scores' own distribution; the promises hold for central intervals. Rows of the history of fit get the widths of its
-    end. A series never seen in fit takes the pooled scores and the scale of its own errors.
-
-    Transformers of a Pipeline that is wrapped are fitted once, on all rows. Parameters of the forecaster that stand
-    here too (horizon, season_length, freq, past_features) are given here.
+    All are promises for central intervals, on average over time, not given the state of the series. Rows of the history
+    of fit get the widths of its end. A series never seen in fit takes the pooled scores and the scale of its own
+    errors. Transformers of a Pipeline that is wrapped are fitted once, on all rows. Parameters of the forecaster that
+    stand here too (horizon, season_length, freq, past_features) are given here.
 
     References
     ----------
@@ -236,24 +234,22 @@ class ConformalForecaster(BaseForecaster):
 
     def _fitted(self, panel: Panel) -> BaseForecaster:
         given = self.forecaster[-1] if isinstance(self.forecaster, Pipeline) else self.forecaster
-        member = SeasonalNaive() if given is None else clone(given)
-        for name in _SHARED:
+        member = SeasonalNaive() if given is None else given
+        for name in SHARED:
             inner, own = getattr(member, name), getattr(self, name)
             if inner not in (own, member._options[name].default):
                 raise ValueError(
                     f"The forecaster has {name}={inner!r}, ConformalForecaster has {own!r}. Give {name} to "
                     "ConformalForecaster, which hands it on."
                 )
-        member.set_params(**{name: getattr(self, name) for name in _SHARED})
-        member._fit_read(self.schema_, panel)
-        return member
+        return fitted(self, member, panel)
 
     def _choose(self, panel: Panel, rows: Rows) -> None:
         """Choose the scale that foretells the calibration errors best, and keep the forecasts."""
         self.stride_, self.half_life_, self.uses_quantiles_ = 1, _HALF_LIVES[-1], False
         plain = rows._replace(width=np.ones((len(rows.code), 1, 2)))
         last, season = int(panel.ends.max()), self.season_length_
-        actual = values_from(panel, rows.code, rows.step, self.horizon)
+        actual = panel.values_at(rows.code, rows.step - panel.first[rows.code], self.horizon)
         if np.isnan(actual - rows.forecast).all():
             self.rows_ = tuple(plain.taken(slice(0)))
             return
@@ -278,7 +274,7 @@ class ConformalForecaster(BaseForecaster):
 
     def _warn_of_drift(self, panel: Panel, last: int) -> None:
         rows = Rows(*self.rows_)
-        actual = values_from(panel, rows.code, rows.step, self.horizon)
+        actual = panel.values_at(rows.code, rows.step - panel.first[rows.code], self.horizon)
         chain = make_chain(rows, actual, self.stride_, last, self.half_life_, self._prior())
         p_value = drift_p_value(chain.scores, -(-self.horizon // self.stride_))
         if p_value < _DRIFTS:
@@ -313,9 +309,8 @@ class ConformalForecaster(BaseForecaster):
             last = int(at[mine].max())
             chain = make_chain(rows, actual, self.stride_, last, self.half_life_, places.prior)
             index = chain.scale.shape[1] - 1 - (last - at[mine]) // self.stride_
-            score = self._score_quantiles(
-                chain.scores, index, code[mine], np.array(quantiles)
-            )  # (n, horizon, n_levels)
+            levels = np.array(quantiles)
+            score = self._score_quantiles(chain.scores, index, code[mine], levels)  # (n, horizon, n_levels)
             side = np.where(score < 0, width[mine, :, :1], width[mine, :, 1:])
             out[mine] = point[mine, :, None] + score * side * chain.scale[code[mine], index][..., None]
         return out
@@ -369,11 +364,12 @@ class ConformalForecaster(BaseForecaster):
         """The forecasts that are kept and those of the origins since, beside the truth of the panel, (n, horizon)."""
         kept = Rows(*self.rows_)
         kept = kept._replace(forecast=kept.forecast[:, :horizon], width=kept.width[:, :horizon])
-        actual = values_from(self.panel_, kept.code, kept.step, horizon)
+        actual = self.panel_.values_at(kept.code, kept.step - self.panel_.first[kept.code], horizon)
         number = np.full(len(places.prior), -1)
         number[places.code] = np.arange(panel.n_series)
         here = number[kept.code] >= 0
-        actual[here] = values_from(panel, number[kept.code[here]], kept.step[here], horizon)
+        mine = number[kept.code[here]]
+        actual[here] = panel.values_at(mine, kept.step[here] - panel.first[mine], horizon)
         new, back = runs(np.maximum(_latest(panel, series, positions) - places.resume, 0))
         origin = places.resume[new] + back
         phases = np.unique((panel.first[series] + positions + places.shift[series]) % self.stride_)
@@ -382,7 +378,7 @@ class ConformalForecaster(BaseForecaster):
         forecasts = self._forecasts(panel, new, origin, horizon, self.uses_quantiles_)
         steps = panel.first[new] + origin
         rows = kept.joined(Rows(places.code[new], steps + places.shift[new], *forecasts))
-        return rows, np.concatenate([actual, values_from(panel, new, steps, horizon)])
+        return rows, np.concatenate([actual, panel.values_at(new, origin, horizon)])
 
     def _score_quantiles(self, scores: Floats, index: Integers, code: Integers, levels: Floats) -> Floats:
         """Quantiles of the scores (n, horizon, n_levels) for origins and series of a chain."""

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils import Tags
 
 from seqcast._parameters import any_of, boolean, instance_of, is_none, option, parameters
 from seqcast.base import BaseForecaster
 from seqcast.baselines import HistoricAverage
+from seqcast.ensembles._members import fitted
 from seqcast.exceptions import ShortSeriesError
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.rolling import answer, by_origin, error_origins
@@ -62,10 +62,7 @@ class ReturnsForecaster(BaseForecaster):
             )
         logs = np.log(panel.values)
         self.levels_ = {label: float(np.exp(np.nanmean(logs[panel.series(i)]))) for i, label in enumerate(panel.ids)}
-        shared = ("horizon", "season_length", "freq", "past_features")
-        wrapped = HistoricAverage() if self.forecaster is None else clone(self.forecaster)
-        self.forecaster_ = wrapped.set_params(**{name: getattr(self, name) for name in shared})
-        self.forecaster_._fit_read(self.schema_, returns)
+        self.forecaster_ = fitted(self, HistoricAverage() if self.forecaster is None else self.forecaster, returns)
 
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         returns = self.forecaster_._forecast_panel(self._returns(panel), series, positions, horizon)
@@ -73,8 +70,9 @@ class ReturnsForecaster(BaseForecaster):
         usual = float(np.exp(np.mean(np.log(list(self.levels_.values())))))
         level = np.array([self.levels_.get(label, usual) for label in panel.ids])[series]
         price = np.where(row >= panel.indptr[series], panel.values[row], level)  # (n,)
-        growth = np.exp(np.cumsum(returns, axis=1)) if self.log else np.cumprod(np.maximum(1 + returns, 0), axis=1)
-        return price[:, None] * growth
+        if self.log:
+            return price[:, None] * np.exp(np.cumsum(returns, axis=1))
+        return price[:, None] * np.maximum(1 + returns, 0).cumprod(axis=1)
 
     def _quantile_panel(
         self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
@@ -106,7 +104,7 @@ class ReturnsForecaster(BaseForecaster):
         panel = self.panel_
         series, positions = error_origins(panel, horizon)
         forecast = answer(self, panel, series, positions, horizon, None)
-        price = panel.values[(panel.indptr[series] + positions)[:, None] + np.arange(horizon)]
+        price = panel.values_at(series, positions, horizon)
         with np.errstate(divide="ignore"):  # simple returns of -100 % forecast a price of 0
             errors = np.log(price / forecast) / self._volatility(panel, series, positions)[:, None]
         return by_origin(panel, series, positions, errors)

@@ -164,9 +164,9 @@ def _named(models: Any) -> dict[Hashable, Any]:
 
 
 def _levels(quantiles: Sequence[float] | None) -> list[float]:
-    levels = sorted({round(float(q), 6) for q in quantiles or ()})
+    levels = [] if quantiles is None else sorted({round(float(q), 6) for q in quantiles})
     if levels and not 0 < levels[0] <= levels[-1] < 1:
-        raise ValueError(f"quantiles must lie between 0 and 1, got {list(quantiles or ())}.")
+        raise ValueError(f"quantiles must lie between 0 and 1, got {levels}.")
     return levels
 
 

@@ -8,22 +8,10 @@ __all__ = ["block_length", "bootstrap_means"]
 
 
 def block_length(n_origins: int, horizon: int) -> int:
-    """Length of the blocks: at least the horizon, and longer the more of them there are.
+    """Length of the blocks: ``ceil(horizon (n / horizon)^(1/3))``, at most half of the origins.
 
-    Parameters
-    ----------
-    n_origins, horizon : int
-        As in `seqcast.evaluation.diebold_mariano`.
-
-    Returns
-    -------
-    int
-        ``ceil(horizon (n / horizon)^(1/3))``, at most half of the origins: the rate at which the error of a bootstrap
-        variance is least [1]_, in units of the horizon.
-
-    References
-    ----------
-    .. [1] Lahiri (2003), "Resampling Methods for Dependent Data", chapter 7.
+    In units of the horizon that is the rate at which the error of a bootstrap variance is least (Lahiri 2003,
+    Resampling Methods for Dependent Data, chapter 7).
 
     Examples
     --------
@@ -35,34 +23,9 @@ def block_length(n_origins: int, horizon: int) -> int:
 
 
 def bootstrap_means(values: Floats, length: int, n_bootstrap: int, random: np.random.Generator) -> Floats:
-    """Means of resampled circular blocks [1]_; all columns are resampled together.
+    """Means (n_bootstrap, n_columns) of circular blocks (Politis, Romano 1992) of values (n_origins, n_columns).
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_origins, n_columns)
-        In order of time.
-    length : int
-        Of a block; the last block is cut so that a resample has `n_origins` rows.
-    n_bootstrap : int
-        Number of resamples.
-    random : Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of shape (n_bootstrap, n_columns)
-
-    References
-    ----------
-    .. [1] Politis, Romano (1992), "A circular block-resampling procedure for stationary data", in: Exploring the limits
-       of bootstrap.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> values = np.arange(6.0)[:, None]
-    >>> bootstrap_means(values, 6, 3, np.random.default_rng(0)).ravel().tolist()
-    [2.5, 2.5, 2.5]
+    All columns are resampled together; the last block is cut so that a resample has `n_origins` rows.
     """
     n = len(values)
     centre = values.mean(axis=0)  # sums of differences keep their digits

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from seqcast.evaluation.folds import Folds, History, Targets
 from seqcast.evaluation.knowledge import Knowledge
-from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster
+from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster, transformed
 from seqcast.panel import Floats, Integers
 
 __all__ = ["Answer", "Cell", "Work", "answer"]
@@ -37,6 +37,10 @@ class Work:
     folds: Folds
     targets: Targets
     quantiles: list[float]
+
+    def known_at(self, fold: int) -> History:
+        """The history as it was known at the origin of a fold."""
+        return self.knowledge.at(self.history, int(self.folds.origins[fold]))
 
     def entries(self, first: int, stop: int) -> Integers:
         """The targets of the folds first to stop - 1."""
@@ -68,8 +72,9 @@ def answer(cell: Cell, work: Work) -> Answer | Exception:
         if work.knowledge.is_complete:
             forecast, spread = _forecast(fitted, cell.first, (cell.first, cell.stop), work.history, work)
         else:  # what is known differs from origin to origin
-            parts = [_forecast_alone(fitted, cell.first, fold, work) for fold in range(cell.first, cell.stop)]
-            order = np.argsort(np.concatenate([work.entries(k, k + 1) for k in range(cell.first, cell.stop)]))
+            folds = range(cell.first, cell.stop)
+            parts = [_forecast(fitted, cell.first, (k, k + 1), work.known_at(k), work) for k in folds]
+            order = np.argsort(np.concatenate([work.entries(k, k + 1) for k in folds]))
             forecast, spread = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
         return Answer(forecast, spread, fit_seconds, time.perf_counter() - start)
     except Exception as error:  # the other models go on; the backtest says which one failed
@@ -77,18 +82,13 @@ def answer(cell: Cell, work: Work) -> Answer | Exception:
 
 
 def _fit(cell: Cell, work: Work) -> Any:
-    history = work.knowledge.at(work.history, int(work.folds.origins[cell.first]))
+    history = work.known_at(cell.first)
     train = history.rows(work.folds.trains[cell.first])
     X, y = history.take(train)
     if not holds_forecaster(cell.model):
         known = ~pd.isna(np.asarray(y, dtype=np.float64)).reshape(len(train), -1).any(axis=1)
         X, y = history.take(train[known])
     return clone(cell.model).fit(X, y)
-
-
-def _forecast_alone(fitted: Any, fit_fold: int, fold: int, work: Work) -> tuple[Floats, Floats]:
-    history = work.knowledge.at(work.history, int(work.folds.origins[fold]))
-    return _forecast(fitted, fit_fold, (fold, fold + 1), history, work)
 
 
 def _forecast(
@@ -129,18 +129,9 @@ def _panel_of(
     if not transformers:
         return forecaster._panel(*history.take(rows)), begin
     parts = [train, np.setdiff1d(rows, train)]  # what fit has seen and what follows apart, as fit and predict see them
-    X = _joined([_transformed(transformers, history.take(part)[0]) for part in parts])
+    Xs = [transformed(transformers, history.take(part)[0]) for part in parts]
+    X = pd.concat(Xs) if isinstance(Xs[0], pd.DataFrame) else np.concatenate(Xs)
     return forecaster._panel(X, history.take(np.concatenate(parts))[1]), begin
-
-
-def _transformed(transformers: list[Any], X: Any) -> Any:
-    for step in transformers:
-        X = step.transform(X)
-    return X
-
-
-def _joined(parts: list[Any]) -> Any:
-    return pd.concat(parts) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
 
 
 def _predict_rows(fitted: Any, history: History, steps: slice, row: Integers) -> Floats:

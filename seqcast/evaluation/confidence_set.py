@@ -65,7 +65,6 @@ def model_confidence_set(
     Returns
     -------
     ModelConfidenceSet
-        The models in the set, and the p-value of each.
 
     Raises
     ------

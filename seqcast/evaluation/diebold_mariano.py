@@ -67,7 +67,6 @@ def diebold_mariano(
     Returns
     -------
     DieboldMariano
-        Statistic, p-value, interval and verdict.
 
     Raises
     ------
@@ -82,11 +81,11 @@ def diebold_mariano(
     autocovariances of d up to the lag ``horizon - 1`` (their Bartlett sum where that is not positive); t is multiplied
     by ``sqrt((n + 1 - 2 horizon + horizon (horizon - 1) / n) / n)`` and has n - 1 degrees of freedom.
 
-    Assumed: the differences are stationary, with finite variance and short memory; the forecasts are taken as they are,
-    not as estimates of a model's (that is a statement on these forecasts, not on the models at other training sets).
-    With n / horizon < 4 there is nothing to estimate V from, and no verdict. For forecast errors that are
-    autocorrelated beyond the horizon "hln" rejects a true null far too often; "ewc" holds its size there, but not where
-    the loss differences themselves are an AR(.8): 8 to 11 % in place of 5 (``benchmarks/significance.py``).
+    Assumed: the differences are stationary, with finite variance and short memory; the verdict is on these forecasts,
+    not on the models at other training sets. With n / horizon < 4 there is nothing to estimate V from, and no verdict.
+    Where errors are autocorrelated beyond the horizon "hln" rejects a true null far too often; "ewc" holds its size,
+    but not where the loss differences themselves are an AR(.8): 8 to 11 % in place of 5
+    (``benchmarks/significance.py``).
 
     References
     ----------
@@ -129,37 +128,12 @@ def diebold_mariano(
 
 
 def is_enough(n_origins: int, horizon: int) -> bool:
-    """Whether the origins hold at least four that do not overlap.
-
-    Parameters
-    ----------
-    n_origins, horizon : int
-        As in `diebold_mariano`.
-
-    Returns
-    -------
-    bool
-    """
+    """Whether the origins hold at least four that do not overlap."""
     return n_origins >= 4 * horizon
 
 
 def verdict_of(difference: float, p_value: float, level: float = 0.95) -> str:
-    """Say in words what a test says of the first of two models.
-
-    Parameters
-    ----------
-    difference : float
-        Its loss less that of the second.
-    p_value : float
-        Of the test.
-    level : float, default=0.95
-        Confidence that is asked for.
-
-    Returns
-    -------
-    str
-        "better", "worse" or "not distinguishable".
-    """
+    """Say of the first of two models "better", "worse" or "not distinguishable", by its loss less the second's."""
     if p_value < 1 - level:
         return "better" if difference < 0 else "worse"
     return "not distinguishable"

@@ -20,21 +20,11 @@ _FORMAT = 1  # goes up when the same model, data and folds come to give other nu
 
 @dataclass(frozen=True)
 class CellFolder:
-    """A folder of cells, named by a hash of all that their answer depends on.
-
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    work : Work
-        Data and folds.
-    key : str
-        Hash of the data, the quantiles and the delays.
-    """
+    """A folder of cells, named by a hash of all that their answer depends on."""
 
     path: Path
     work: Work
-    key: str
+    key: str  # hash of the data, the quantiles and the delays
 
     @classmethod
     def of(cls, path: str | Path, work: Work) -> "CellFolder":

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from pandas.tseries.offsets import BaseOffset
 
 from seqcast.exceptions import SeriesFailedWarning, ShortSeriesError
-from seqcast.frames import read_target, says_when
-from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index
-from seqcast.times import TimeAxis
+from seqcast.frames import read_target
+from seqcast.panel import Floats, Integers, Panel
+from seqcast.schema import lay
 
-__all__ = ["Folds", "History", "Targets", "cut_folds", "read_history", "targets_of"]
+__all__ = ["Folds", "History", "Targets", "cut_folds", "read_history", "take_rows", "targets_of"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class History:
 
     def take(self, rows: Integers) -> tuple[Any, Any]:
         """X and y of some rows; X is an index-only frame where there are no covariates."""
-        y = _take(self.y, rows)
+        y = take_rows(self.y, rows)
         if self.X is not None:
-            return _take(self.X, rows), y
+            return take_rows(self.X, rows), y
         return pd.DataFrame(index=y.index if hasattr(y, "index") else range(len(y))), y
 
 
@@ -79,17 +79,7 @@ def read_history(X: Any, y: Any, freq: str | BaseOffset | None) -> History:
         raise ValueError(f"X has {len(X)} rows, y has {n_rows}. Give X the rows of y: X.loc[y.index].")
     if hasattr(X, "index") and index is not None and not X.index.equals(index):
         raise ValueError("X and y have different indexes. Align them with X.reindex(y.index).")
-    ids, codes = layout.columns, np.zeros(n_rows, np.int64)
-    if isinstance(index, pd.MultiIndex):
-        axis, codes, steps, ids = read_panel_index(index, freq=freq)
-    elif says_when(index):
-        axis = TimeAxis.infer(index, freq)
-        steps = axis.positions(index)
-    else:
-        axis, steps = TimeAxis.counted(None if index is None else index.name), np.arange(n_rows)
-    check_order(codes, steps, axis, ids)
-    flat = (codes, steps) if n_columns == 1 else (np.repeat(np.arange(n_columns), n_rows), np.tile(steps, n_columns))
-    panel = Panel.from_rows(*flat, values.T.ravel(), np.empty((values.size, 0)), ids=ids, axis=axis)
+    panel, codes, steps = lay(layout, values, np.empty((n_rows, 0)), index, (), freq=freq)
     return History(X, y, panel, steps, codes, n_columns)
 
 
@@ -166,7 +156,9 @@ def _is_begun(panel: Panel, folds: Folds, delays: Integers) -> NDArray[np.bool_]
     return count(folds.origins + 1 - delays[:, None]) > count(starts)
 
 
-def _take(data: Any, rows: Integers) -> Any:
+def take_rows(data: Any, rows: Integers | NDArray[np.bool_]) -> Any:
+    """Return some rows of a frame or an array, by number or mask."""
+    rows = np.flatnonzero(rows) if rows.dtype == bool else rows
     is_run = len(rows) > 0 and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
     which = slice(rows[0], rows[-1] + 1) if is_run else rows  # a slice keeps the frequency of the index, copies nothing
     return data.iloc[which] if hasattr(data, "iloc") else np.asarray(data)[which]

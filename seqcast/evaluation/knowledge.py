@@ -18,21 +18,11 @@ _LEVEL = "as_of"
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is hidden at an origin.
+    """What is hidden at an origin."""
 
-    Parameters
-    ----------
-    delays : ndarray of int, shape (n_series,)
-        Steps by which the values of each series come late.
-    readings : dict
-        Steps for columns of X, by number; their later rows are hidden too.
-    issues : DataFrame, optional
-        Covariates with the index level "as_of".
-    """
-
-    delays: Integers
-    readings: dict[int, int]
-    issues: pd.DataFrame | None
+    delays: Integers  # (n_series,): steps by which the values of each series come late
+    readings: dict[int, int]  # steps for columns of X, by number; their later rows are hidden too
+    issues: pd.DataFrame | None  # covariates with the index level "as_of"
 
     @classmethod
     def of(cls, history: History, delay: int | Mapping[Hashable, int], issues: pd.DataFrame | None) -> "Knowledge":

@@ -59,10 +59,9 @@ def leaderboard(
 
     What could be luck is told from the losses by origin, the mean over all series (`scaled_errors`): the series of a
     panel share their shocks, so that more series are not more evidence, and more time is. The interval is that of
-    `skill_interval`, whose bootstrap resamples blocks of time with all series together. The p-value is that of
-    `diebold_mariano`, adjusted by Holm for the number of models. A model is called better or worse where p < 5 % and
-    the interval excludes 0. With fewer than four origins that do not overlap there are neither. What both assume stands
-    in their notes.
+    `skill_interval`, the p-value that of `diebold_mariano`, adjusted by Holm for the number of models; their notes say
+    what they assume. A model is called better or worse where p < 5 % and the interval excludes 0. With fewer than four
+    origins that do not overlap there are neither.
 
     Examples
     --------

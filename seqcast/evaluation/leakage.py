@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from seqcast._parameters import check_count
+from seqcast.evaluation.folds import take_rows
 from seqcast.evaluation.perturbation import VARIANTS, perturbed
 from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster
 from seqcast.evaluation.tracing import leaking_step, mirrors, same
@@ -120,20 +121,15 @@ def check_no_lookahead(
     Notes
     -----
     At each origin the pipeline is fitted on the rows up to it, and predicts up to twice the horizon that follows; the
-    first `horizon` times count. Then, before `prepare`, `y` and every column that is not in `known_features` get
-    other values after the origin, the known ones after origin + horizon, all is done again, and the forecasts must be
-    the same up to rounding. This is repeated with two kinds of other values, and for each column alone to find the
-    guilty ones.
-
-    With `prepare`, training rows that depend on later values are a leak also where this model's forecasts stay
-    as they are (a linear model does not feel the scale of its columns), unless it does not read the column.
+    first `horizon` times count. Then, before `prepare`, `y` and the columns of `X` get other values after the origin,
+    those in `known_features` after origin + horizon, and the forecasts must stay the same up to rounding: with two
+    kinds of other values, of all columns and of each alone. Training rows that `prepare` makes of later values are a
+    leak also where this model's forecasts do not feel them, unless it does not read the column.
 
     A known column that is the target itself, in another unit or moved by less than the horizon, is found by its
     correlation with it (of the differences above 0.999, or of the ranks above 0.9999), unless an earlier part of the
-    target explains it as well: periods and trends do.
-
-    What a step brought along, such as a scaler that was fitted before it came into the pipeline, cannot be seen: its
-    fit belongs in `prepare`.
+    target explains it as well: periods and trends do. What a step learned before it came into the pipeline cannot be
+    seen: its fit belongs in `prepare`.
 
     Examples
     --------
@@ -228,9 +224,9 @@ class _Audit:
         past, batch = np.asarray(times <= origin), np.asarray((times > origin) & (times <= last))
         known = ~pd.isna(np.asarray(y, dtype=np.float64)).reshape(len(times), -1).any(axis=1)
         train = past if holds_forecaster(self.pipeline) else past & known
-        fitted = _seeded(clone(self.pipeline)).fit(_take(X, train), _take(y, train))
+        fitted = _seeded(clone(self.pipeline)).fit(take_rows(X, train), take_rows(y, train))
         is_first = np.asarray(times[batch] <= end)
-        forecast = np.asarray(fitted.predict(_take(X, batch)), dtype=np.float64).reshape(len(is_first), -1)
+        forecast = np.asarray(fitted.predict(take_rows(X, batch)), dtype=np.float64).reshape(len(is_first), -1)
         return _Run(fitted, X, y, past, batch, is_first, forecast[is_first])
 
     def _ends(self, times: pd.Index, origin: Any) -> tuple[Any, Any]:
@@ -372,13 +368,6 @@ def _times(*data: Any) -> pd.Index:
     return index.get_level_values(-1) if isinstance(index, pd.MultiIndex) else index
 
 
-def _take(data: Any, rows: Rows) -> Any:
-    where = np.flatnonzero(rows)
-    is_run = len(where) > 0 and where[-1] - where[0] == len(where) - 1
-    which = slice(where[0], where[-1] + 1) if is_run else where  # a slice keeps the frequency of the index
-    return data.iloc[which] if hasattr(data, "iloc") else np.asarray(data)[which]
-
-
 def _runs(places: NDArray[np.intp]) -> list[tuple[int, int]]:
     """Length and first place of each run of consecutive places."""
     parts = np.split(places, np.flatnonzero(np.diff(places) != 1) + 1)
@@ -410,4 +399,4 @@ def _moved(base: _Run, other: _Run) -> bool:
 
 def _step(base: _Run, other: _Run) -> str:
     with _quiet():
-        return leaking_step(base.fitted, _take(base.X, base.batch), _take(other.X, other.batch), base.is_first)
+        return leaking_step(base.fitted, take_rows(base.X, base.batch), take_rows(other.X, other.batch), base.is_first)

@@ -12,7 +12,7 @@ from seqcast.evaluation.result import BacktestResult
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.times import season_length_of
 
-__all__ = ["Cells", "overlap", "scaled_errors"]
+__all__ = ["Cells", "overlap", "scaled_errors", "scales_at_origins"]
 
 
 def scaled_errors(result: BacktestResult, *, by: str = "origin", season_length: int | str = "auto") -> pd.DataFrame:
@@ -92,15 +92,7 @@ def overlap(result: BacktestResult) -> int:
 
 
 class Cells:
-    """The rows of a result as dense arrays (n_series, n_origins, n_steps), NaN where there is no row.
-
-    Parameters
-    ----------
-    result : BacktestResult
-        From `backtest`.
-    season_length : int or "auto"
-        Season of the scale.
-    """
+    """The rows of a result as dense arrays (n_series, n_origins, n_steps), NaN where there is no row."""
 
     def __init__(self, result: BacktestResult, season_length: int | str) -> None:
         self.frame = result.forecasts
@@ -117,7 +109,7 @@ class Cells:
         season = season_length_of(axis.freq) if season_length == "auto" else int(season_length)
         origins = axis.positions(self.times)
         self.overlap = _most_within(origins, int(self.steps[-1]))
-        self.scale, self.root_scale = _scales(result.history, origins, season)
+        self.scale, self.root_scale = scales_at_origins(result.history, origins, season)
         self.is_scored = self.is_known & (self.scale > 0)
         self._warn_of_no_scale()
 
@@ -181,7 +173,7 @@ def _most_within(origins: Integers, horizon: int) -> int:
     return int((np.searchsorted(origins, origins + horizon) - np.arange(len(origins))).max())
 
 
-def _scales(history: Panel, origins: Integers, season_length: int) -> tuple[Floats, Floats]:
+def scales_at_origins(history: Panel, origins: Integers, season_length: int) -> tuple[Floats, Floats]:
     """`metrics.seasonal_scale` of the values up to each origin, absolute and squared, (n_series, n_origins)."""
     out = np.full((2, history.n_series, len(origins)), np.nan)
     for i in range(history.n_series):

@@ -9,10 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from seqcast import metrics
 from seqcast._parameters import between, check_count
+from seqcast.evaluation.losses import scales_at_origins
 from seqcast.evaluation.result import BacktestResult
-from seqcast.panel import Floats
 from seqcast.times import season_length_of
 
 __all__ = ["detect_anomalies", "scores_by"]
@@ -77,7 +76,9 @@ def scores_by(
     frame = result.forecasts
     error = frame["forecast"].to_numpy() - frame["actual"].to_numpy()
     table = pd.DataFrame({"model": frame["model"], "regime": _regimes(result, by, season), "series": frame["series"]})
-    scale = frame["series"].map(_scale_of(result, season)).to_numpy(np.float64)
+    first = result.history.axis.positions(pd.Index([frame["origin"].min()]))
+    scale = scales_at_origins(result.history, first, season)[0][frame["series"].cat.codes, 0]
+    scale = np.where(scale > 0, scale, np.nan)
     table["MASE"], table["MAE"], table["bias"] = np.abs(error) / scale, np.abs(error), error
     if result.quantiles:
         low, high = frame[result.quantiles[0]], frame[result.quantiles[-1]]
@@ -126,10 +127,10 @@ def detect_anomalies(
 
     Notes
     -----
-    Under the null, readings fall outside an interval with coverage c independently with probability 1 - c, so that the
-    number in a window of w is binomial: ``p = P(Binomial(w, 1 - c) >= count)``. Two assumptions: the intervals cover
-    what they say, which ``scores_by`` shows, and errors are independent, which they are from one horizon to the
-    next rather than within one; a slow drift counts several times, and `p_value` is then too small.
+    Under the null, the readings outside an interval of coverage c in a window of w are binomial:
+    ``p = P(Binomial(w, 1 - c) >= count)``. Assumed: the intervals cover what they say, which ``scores_by`` shows, and
+    errors are independent, which they are from one horizon to the next rather than within one: a slow drift counts
+    several times, and `p_value` is then too small.
 
     Examples
     --------
@@ -189,17 +190,6 @@ def _is_after_gap(result: BacktestResult, season: int) -> NDArray[np.bool_]:
     begin, end = np.maximum(origin + 1 - season, 0), np.minimum(origin + 1, history.lengths[series])
     start = history.indptr[series]
     return known[start + end] - known[start + np.minimum(begin, end)] < origin + 1 - begin
-
-
-def _scale_of(result: BacktestResult, season: int) -> dict[Hashable, float]:
-    """The scale of each series: that of its values up to the first origin."""
-    history, frame = result.history, result.forecasts
-    first = history.axis.positions(pd.Index(frame["origin"])).min() + 1
-    scales: list[float] = []
-    for i in range(history.n_series):
-        values: Floats = history.values[history.series(i)][: max(first - history.first[i], 0)]
-        scales.append(float(metrics.seasonal_scale(values, season)) if len(values) else np.nan)
-    return dict(zip(frame["series"].cat.categories, [s if s > 0 else np.nan for s in scales], strict=True))
 
 
 def _of_model(result: BacktestResult, model: Hashable | None) -> pd.DataFrame:

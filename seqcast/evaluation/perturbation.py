@@ -14,17 +14,10 @@ _FEW = 50  # integers with no more values than this are codes: hours, flags
 
 
 def perturbed(frame: pd.DataFrame, rows: Mapping[int, NDArray[np.bool_]], variant: str) -> pd.DataFrame:
-    """Return a copy with other values in some rows of some columns, given by number; NaN stays NaN.
+    """Return a copy with other values in the rows given for each column, by number; NaN stays NaN.
 
-    Parameters
-    ----------
-    frame : DataFrame
-        Numbers, flags, categories, text or times.
-    rows : dict
-        Which rows change, for each column that changes.
-    variant : {"beyond", "drawn"}
-        "beyond" puts seven of ten numbers above the range of the column, three below it (but above 0 if all are):
-        means, spreads, extremes and medians of the column move. "drawn" takes other values of the column.
+    "beyond" puts seven of ten numbers above the range of the column, three below it (but above 0 if all are): means,
+    spreads, extremes and medians of the column move. "drawn" takes other values of the column.
     """
     random = np.random.default_rng(0)
     out = frame.copy()

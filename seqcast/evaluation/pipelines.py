@@ -4,7 +4,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-__all__ = ["final_forecaster", "holds_forecaster", "is_forecaster"]
+__all__ = ["final_forecaster", "holds_forecaster", "is_forecaster", "transformed"]
 
 
 def final_forecaster(estimator: Any) -> tuple[list[Any], Any | None]:
@@ -24,6 +24,13 @@ def final_forecaster(estimator: Any) -> tuple[list[Any], Any | None]:
         else:
             return transformers, None
     return transformers, estimator
+
+
+def transformed(transformers: list[Any], X: Any) -> Any:
+    """Return rows after the transformers of a Pipeline."""
+    for step in transformers:
+        X = step.transform(X)
+    return X
 
 
 def holds_forecaster(estimator: Any) -> bool:

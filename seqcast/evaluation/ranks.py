@@ -54,7 +54,6 @@ def friedman(losses: Any, *, independent: bool = False, level: float = 0.95) -> 
     Returns
     -------
     Friedman
-        Mean ranks, tests and critical difference.
 
     Raises
     ------

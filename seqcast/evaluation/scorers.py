@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqcast import metrics
-from seqcast.evaluation.pipelines import final_forecaster
+from seqcast.evaluation.pipelines import final_forecaster, transformed
 from seqcast.frames import read_target
 from seqcast.times import season_length_of
 
@@ -106,9 +106,7 @@ class Scorer:
             raise TypeError(
                 f"{self.metric} needs quantiles, which {type(estimator).__name__} does not give. Use 'mae'."
             )
-        for step in transformers:
-            X = step.transform(X)
-        forecast = forecaster.predict(X, quantiles=list(self.quantiles))
+        forecast = forecaster.predict(transformed(transformers, X), quantiles=list(self.quantiles))
         return _finite(np.asarray(forecast, dtype=np.float64).reshape(*shape, -1), estimator)
 
     def _loss(self, actual: Floats, forecast: Floats, estimator: Any, label: Any) -> float:

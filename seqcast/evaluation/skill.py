@@ -45,8 +45,7 @@ def skill_interval(
     Parameters
     ----------
     loss, reference : array-like of shape (n_origins,)
-        Losses by origin, in order of time; in a panel the mean over the series, so that all series are resampled
-        together. Origins where one is NaN are left out.
+        Losses by origin, in order of time; of a panel the mean over the series. Origins where one is NaN are left out.
     horizon : int, default=1
         Neighbouring origins whose forecasts overlap, as in `diebold_mariano`.
     level : float, default=0.95
@@ -59,7 +58,6 @@ def skill_interval(
     Returns
     -------
     Skill
-        The skill, its interval and the number of independent origins.
 
     Raises
     ------

@@ -85,24 +85,10 @@ def coverage_interval(
 
 
 def effective_size(happened: npt.NDArray[np.float64], *, confidence: float = 0.95, block: int | None = None) -> float:
-    """Number of independent values from which shares would be as uncertain.
+    """Number of independent values, at most those known, from which the shares of events would be as uncertain.
 
-    Parameters
-    ----------
-    happened : ndarray of shape (n_rows, ..., n_events)
-        1 where an event happened, 0 where not, NaN where it is unknown which did; rows in the order of time.
-    confidence, block
-        As in `coverage_interval`, whose Notes have the formula; variances are summed over the events.
-
-    Returns
-    -------
-    float
-        At most the number of values known.
-
-    Raises
-    ------
-    ValueError
-        If `block` is below 1, or fewer than two blocks have known values.
+    `happened` (n_rows, ..., n_events), rows in the order of time, is 1 where an event happened, 0 where not, NaN where
+    it is unknown. The Notes of `coverage_interval` have the formula; variances are summed over the events.
 
     Examples
     --------

@@ -49,8 +49,7 @@ def crps_normal(actual: npt.ArrayLike, *, loc: npt.ArrayLike, scale: npt.ArrayLi
 
     References
     ----------
-    .. [1] Jordan, Krüger, Lerch (2019), "Evaluating Probabilistic Forecasts with scoringRules", J. of Statistical
-       Software 90(12).
+    .. [1] Jordan, Krüger, Lerch (2019), "Evaluating Probabilistic Forecasts with scoringRules", J. Stat. Softw. 90(12).
 
     Examples
     --------
@@ -94,8 +93,7 @@ def crps_student_t(
 
     References
     ----------
-    .. [1] Jordan, Krüger, Lerch (2019), "Evaluating Probabilistic Forecasts with scoringRules", J. of Statistical
-       Software 90(12).
+    .. [1] Jordan, Krüger, Lerch (2019), "Evaluating Probabilistic Forecasts with scoringRules", J. Stat. Softw. 90(12).
 
     Examples
     --------
@@ -146,8 +144,7 @@ def crps_negative_binomial(
     References
     ----------
     .. [1] Wei, Held (2014), "Calibration tests for count data", TEST 23(4).
-    .. [2] Jordan, Krüger, Lerch (2019), "Evaluating Probabilistic Forecasts with scoringRules", J. of Statistical
-       Software 90(12).
+    .. [2] Jordan, Krüger, Lerch (2019), "Evaluating Probabilistic Forecasts with scoringRules", J. Stat. Softw. 90(12).
 
     Examples
     --------
@@ -171,17 +168,12 @@ def log_score_normal(actual: npt.ArrayLike, *, loc: npt.ArrayLike, scale: npt.Ar
     Parameters
     ----------
     actual, loc, scale, axis
-        As in `crps_normal`.
+        As in `crps_normal`, which says what raises.
 
     Returns
     -------
     float or ndarray
         ``mean(-log f(actual))``, in nats. It depends on the unit of the target: compare it on the same values only.
-
-    Raises
-    ------
-    ValueError
-        As `crps_normal`.
 
     Examples
     --------
@@ -229,17 +221,12 @@ def log_score_negative_binomial(
     Parameters
     ----------
     actual, mean, dispersion, axis
-        As in `crps_negative_binomial`.
+        As in `crps_negative_binomial`, which says what raises.
 
     Returns
     -------
     float or ndarray
         ``mean(-log P(actual))``, in nats; infinite where a count above 0 has a mean of 0.
-
-    Raises
-    ------
-    ValueError
-        As `crps_negative_binomial`.
 
     Examples
     --------
@@ -256,17 +243,12 @@ def pit_normal(actual: npt.ArrayLike, *, loc: npt.ArrayLike, scale: npt.ArrayLik
     Parameters
     ----------
     actual, loc, scale
-        As in `crps_normal`.
+        As in `crps_normal`, which says what raises.
 
     Returns
     -------
     float or ndarray of the shape of actual
         ``F(actual)``; NaN where the truth or a parameter is.
-
-    Raises
-    ------
-    ValueError
-        As `crps_normal`.
 
     Examples
     --------
@@ -283,17 +265,12 @@ def pit_student_t(actual: npt.ArrayLike, *, loc: npt.ArrayLike, scale: npt.Array
     Parameters
     ----------
     actual, loc, scale, df
-        As in `crps_student_t`; any positive `df` will do.
+        As in `log_score_student_t`, which says what raises.
 
     Returns
     -------
     float or ndarray of the shape of actual
         ``F(actual)``; NaN where the truth or a parameter is.
-
-    Raises
-    ------
-    ValueError
-        As `log_score_student_t`.
 
     Examples
     --------
@@ -312,7 +289,7 @@ def pit_negative_binomial(
     Parameters
     ----------
     actual, mean, dispersion
-        As in `crps_negative_binomial`.
+        As in `crps_negative_binomial`, which says what raises.
     random_state : int, RandomState or None
         Decides where in its share of 0 to 1 a count falls.
 
@@ -320,11 +297,6 @@ def pit_negative_binomial(
     -------
     float or ndarray of the shape of actual
         Uniform between ``F(actual - 1)`` and ``F(actual)``; NaN where the truth or a parameter is.
-
-    Raises
-    ------
-    ValueError
-        As `crps_negative_binomial`.
 
     References
     ----------

@@ -419,7 +419,7 @@ def qlike(actual: npt.ArrayLike, forecast: npt.ArrayLike, *, axis: Axis = None) 
     2.5
     """
     actual, forecast = pair(actual, forecast)
-    is_variance = np.where(np.isnan(forecast), True, forecast > 0)
+    is_variance = ~(forecast <= 0)  # NaN stays NaN
     variance = np.where(is_variance, forecast, 1.0)
     return mean_known(np.where(is_variance, np.log(variance) + actual / variance, np.inf), actual, axis)
 

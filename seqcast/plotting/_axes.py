@@ -10,7 +10,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "FAINT", "SOFT", "TRUTH", "dots", "finish", "finish_time_axes", "new_axes", "plain_times"]
+__all__ = ["COLORS", "FAINT", "SOFT", "TRUTH", "dots", "finish", "finish_time_axes", "new_axes", "plain_times", "style"]
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; the truth is dark grey.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F3C8D")
@@ -61,6 +61,11 @@ def plain_times(index: pd.Index) -> Any:
     if isinstance(index, pd.DatetimeIndex) and index.tz is not None:
         index = index.tz_localize(None)
     return index.to_numpy()
+
+
+def style(k: int) -> dict[str, Any]:
+    """Colour of line k, which is dashed where the colours are used up."""
+    return {"color": COLORS[k % len(COLORS)], "ls": "-" if k < len(COLORS) else "--"}
 
 
 def dots(line: Any) -> dict[str, Any]:

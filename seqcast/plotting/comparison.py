@@ -12,7 +12,7 @@ from seqcast.evaluation.diebold_mariano import diebold_mariano
 from seqcast.evaluation.losses import overlap, scaled_errors
 from seqcast.evaluation.ranks import Friedman
 from seqcast.evaluation.result import BacktestResult
-from seqcast.plotting._axes import COLORS, SOFT, TRUTH, dots, finish, finish_time_axes, new_axes, plain_times
+from seqcast.plotting._axes import COLORS, SOFT, TRUTH, dots, finish, finish_time_axes, new_axes, plain_times, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -176,8 +176,7 @@ def plot_errors(
     ax = ax if ax is not None else new_axes()
     places = errors.index.to_numpy() if by == "step" else plain_times(errors.index)
     for k, name in enumerate(errors):
-        dashes = "-" if k < len(COLORS) else "--"
-        ax.plot(places, errors[name], color=COLORS[k % len(COLORS)], ls=dashes, lw=1.7, label=str(name), **dots(errors))
+        ax.plot(places, errors[name], lw=1.7, label=str(name), **style(k), **dots(errors))
     if by == "step":
         finish(ax)
         ax.margins(x=0.01)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from seqcast.metrics import max_drawdown
-from seqcast.plotting._axes import COLORS, finish_time_axes, new_axes, plain_times
+from seqcast.plotting._axes import finish_time_axes, new_axes, plain_times, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,11 +46,9 @@ def plot_equity(returns: pd.Series | pd.DataFrame, *, ax: Axes | None = None) ->
     for k, (name, column) in enumerate(frame.items()):
         wealth = np.cumprod(1 + np.nan_to_num(column.to_numpy(dtype=np.float64)))
         peak = np.maximum.accumulate(np.maximum(wealth, 1.0))
-        color, dashes = COLORS[k % len(COLORS)], "-" if k < len(COLORS) else "--"
-        ax.plot(
-            times, wealth, color=color, ls=dashes, lw=1.5, label=f"{name}, drawdown {100 * max_drawdown(column):.0f} %"
-        )
-        ax.fill_between(times, wealth, peak, color=color, alpha=0.12, lw=0)
+        look, label = style(k), f"{name}, drawdown {100 * max_drawdown(column):.0f} %"
+        ax.plot(times, wealth, lw=1.5, label=label, **look)
+        ax.fill_between(times, wealth, peak, color=look["color"], alpha=0.12, lw=0)
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(MaxNLocator(6))
     ax.yaxis.set_major_formatter(ScalarFormatter())

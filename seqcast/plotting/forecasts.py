@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from seqcast.evaluation.result import BacktestResult
-from seqcast.plotting._axes import COLORS, SOFT, TRUTH, dots, finish_time_axes, new_axes, plain_times
+from seqcast.plotting._axes import COLORS, SOFT, TRUTH, dots, finish_time_axes, new_axes, plain_times, style
 from seqcast.plotting._series import draw_actual, draw_history, first_label, one_series, pairs_of
 
 if TYPE_CHECKING:
@@ -111,10 +111,8 @@ def plot_backtest(
     ['actual', 'mean']
     """
     ax = ax if ax is not None else new_axes()
-    labels, names = (
-        result.forecasts["series"].cat.categories.tolist(),
-        result.models if models is None else list(models),
-    )
+    labels = result.forecasts["series"].cat.categories.tolist()
+    names = result.models if models is None else list(models)
     label = series if series is not None else labels[0]
     if label not in labels or not set(names) <= set(result.models):
         raise ValueError(f"{label!r} or {names} not in the result: it has series {labels} and models {result.models}.")
@@ -122,36 +120,29 @@ def plot_backtest(
     truth = _past_of(result, labels.index(label), rows)
     ax.plot(plain_times(truth.index), truth, color=TRUTH, lw=1.3, label="actual")
     for k, name in enumerate(names):
-        color, dashes = COLORS[k % len(COLORS)], "-" if k < len(COLORS) else "--"
-        _draw_blocks(ax, rows[rows["model"] == name], str(name), color, dashes, result.quantiles * (len(names) == 1))
+        levels = result.quantiles if len(names) == 1 else []
+        _draw_blocks(ax, rows[rows["model"] == name], str(name), style(k), levels)
     for origin in plain_times(pd.Index(rows["origin"].unique())):
         ax.axvline(origin, color=SOFT, lw=0.5, alpha=0.6, zorder=0)
     finish_time_axes(ax, truth.index, label)
     return ax
 
 
-def _draw_blocks(ax: Axes, rows: pd.DataFrame, name: str, color: str, dashes: str, levels: list[float]) -> None:
+def _draw_blocks(ax: Axes, rows: pd.DataFrame, name: str, look: dict[str, Any], levels: list[float]) -> None:
     """The forecasts of one model, a line for each origin."""
     for k, (_, block) in enumerate(rows.groupby("origin")):
         times, label = plain_times(pd.Index(block["time"])), "_" if k else name
-        ax.plot(times, block["forecast"], color=color, ls=dashes, lw=1.6, label=label, **dots(block))
+        ax.plot(times, block["forecast"], lw=1.6, label=label, **look, **dots(block))
         if len(levels) > 1:
-            _draw_bands(ax, block.set_index("time")[levels], color, named=k == 0)
+            _draw_bands(ax, block.set_index("time")[levels], look["color"], named=k == 0)
 
 
 def _draw_bands(ax: Axes, forecast: Any, color: str, *, named: bool = True) -> None:
     """Shade each pair of quantiles that lie on both sides of the middle, outer ones first."""
-    pairs = pairs_of(forecast)
+    times, pairs = plain_times(forecast.index), pairs_of(forecast)
     for k, (low, high, name) in enumerate(pairs):
-        ax.fill_between(
-            plain_times(forecast.index),
-            forecast[low],
-            forecast[high],
-            color=color,
-            alpha=0.16 + 0.14 * k / max(len(pairs) - 1, 1),
-            lw=0,
-            label=name if named else "_",
-        )
+        alpha, label = 0.16 + 0.14 * k / max(len(pairs) - 1, 1), name if named else "_"
+        ax.fill_between(times, forecast[low], forecast[high], color=color, alpha=alpha, lw=0, label=label)
 
 
 def _central(forecast: Any) -> pd.Series:

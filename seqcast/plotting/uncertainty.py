@@ -10,10 +10,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
+from seqcast.evaluation.losses import overlap
 from seqcast.evaluation.result import BacktestResult
 from seqcast.metrics import pit_quantiles
 from seqcast.metrics.calibration import effective_size
-from seqcast.plotting._axes import COLORS, SOFT, TRUTH, dots, finish, finish_time_axes, new_axes, plain_times
+from seqcast.plotting._axes import COLORS, SOFT, TRUTH, dots, finish, finish_time_axes, new_axes, plain_times, style
 from seqcast.plotting._series import draw_actual, draw_history, first_label, is_spread, one_series, pairs_of
 
 if TYPE_CHECKING:
@@ -35,18 +36,12 @@ def plot_fan(
 
     Parameters
     ----------
-    history : Series or DataFrame
-        Series, wide frame or (series, time) panel.
+    history, actual, series, ax
+        As in `plot_forecast`.
     forecast : DataFrame
         Quantiles, as ``forecast(quantiles=...)`` gives them; best ten levels or more.
-    actual : Series or DataFrame, optional
-        What came true, of the same kind as `history`.
-    series : hashable, optional
-        Which of several series to draw; by default the first of the forecast.
     n_history : int, optional
         Steps of history to show; by default three times those of the forecast.
-    ax : Axes, optional
-        Where to draw; by default a new figure.
 
     Returns
     -------
@@ -99,22 +94,14 @@ def plot_paths(
 
     Parameters
     ----------
-    history : Series or DataFrame
-        Series, wide frame or (series, time) panel.
+    history, actual, series, n_history, ax
+        As in `plot_fan`.
     paths : DataFrame
         As ``sample`` gives them: a column for each path; for a wide frame, columns (series, path).
-    actual : Series or DataFrame, optional
-        What came true, of the same kind as `history`.
-    series : hashable, optional
-        Which of several series to draw; by default the first of the paths.
     n_paths : int, default=12
         Paths drawn as lines, the first ones.
     interval : float, default=0.8
         Share of the paths in the band, step by step; a whole path stays inside less often.
-    n_history : int, optional
-        Steps of history to show; by default three times those of the paths.
-    ax : Axes, optional
-        Where to draw; by default a new figure.
 
     Returns
     -------
@@ -193,13 +180,11 @@ def plot_calibration(
 
     Notes
     -----
-    The band [1]_ is ``q ± z sqrt(q (1 - q) / n)``. All forecasts from one origin, and from origins whose horizons
-    overlap, count as one block of dependent values, from which n, the number of independent values that would be as
-    uncertain, follows as in `seqcast.metrics.coverage_interval`, pooled over the levels. Each model has a band of its
-    own, with edges in its colour. Without two blocks there is no band.
-
-    A value equal to a quantile counts as below it, so right quantiles of counts lie above the diagonal: see `plot_pit`,
-    which draws such values at random.
+    The band [1]_, one for each model, is ``q ± z sqrt(q (1 - q) / n)``. All forecasts from one origin, and from origins
+    whose horizons overlap, count as one block of dependent values, from which n, the number of independent values that
+    would be as uncertain, follows as in `seqcast.metrics.coverage_interval`, pooled over the levels. Without two blocks
+    there is no band. A value equal to a quantile counts as below it, so right quantiles of counts lie above the
+    diagonal: `plot_pit` draws such values at random.
 
     References
     ----------
@@ -221,13 +206,13 @@ def plot_calibration(
     for k, name in enumerate(_with_quantiles(result, models)):
         cells = _cells(result, name)
         below = np.where(np.isnan(cells[..., :1]), np.nan, cells[..., :1] <= cells[..., 1:])
-        color, dashes = COLORS[k % len(COLORS)], "-" if k < len(COLORS) else "--"
-        size = _size(below, confidence, _n_overlapping(result))
+        look = style(k)
+        size = _size(below, confidence, overlap(result))
         if size > 0:
             band = "_" if k else f"{100 * confidence:.4g} % band"
-            _draw_lens(ax, color, ndtri((1 + confidence) / 2) / np.sqrt(size), band)
+            _draw_lens(ax, look["color"], ndtri((1 + confidence) / 2) / np.sqrt(size), band)
         shares = np.nanmean(below, axis=(0, 1))
-        ax.plot(result.quantiles, shares, "o", color=color, ls=dashes, lw=1.8, ms=6, mec="white", label=str(name))
+        ax.plot(result.quantiles, shares, marker="o", lw=1.8, ms=6, mec="white", label=str(name), **look)
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="level of the quantile", ylabel="share of values below it")
     ax.grid(axis="x", color="#E6E6E6", lw=0.8)
     finish(ax)
@@ -290,7 +275,7 @@ def plot_pit(
     """
     name: Hashable = "PIT"
     if isinstance(values, BacktestResult):
-        name, block = _with_quantiles(values, None if model is None else [model])[0], block or _n_overlapping(values)
+        name, block = _with_quantiles(values, None if model is None else [model])[0], block or overlap(values)
         cells = _cells(values, name)
         values = pit_quantiles(cells[..., 0], cells[..., 1:], quantiles=values.quantiles, random_state=0)
     pit = np.asarray(values, dtype=np.float64)
@@ -339,13 +324,6 @@ def _cells(result: BacktestResult, name: Hashable) -> npt.NDArray[np.float64]:
     cells = np.full((origin.max() + 1, number.max() + 1, 1 + len(result.quantiles)), np.nan)
     cells[origin, number] = rows[["actual", *result.quantiles]]
     return cells
-
-
-def _n_overlapping(result: BacktestResult) -> int:
-    """Number of origins in a row, at most, that forecast a common step."""
-    last = result.forecasts.groupby("origin")["step"].max()
-    origins = result.history.axis.positions(pd.Index(last.index))
-    return int((np.searchsorted(origins, origins + last.to_numpy()) - np.arange(len(origins))).max())
 
 
 def _size(happened: npt.NDArray[np.float64], confidence: float, block: int | None) -> float:

@@ -1,0 +1,17 @@
+"""Forecasters inside forecasters: they share the schema of the outer one, and the parameters that it decides."""
+
+from sklearn.base import clone
+
+from seqcast.base import BaseForecaster
+from seqcast.panel import Panel
+
+__all__ = ["SHARED", "fitted"]
+
+SHARED = ("horizon", "season_length", "freq", "past_features")
+
+
+def fitted(outer: BaseForecaster, member: BaseForecaster, panel: Panel) -> BaseForecaster:
+    """Return a clone of a member, fitted to a panel with the parameters of the outer forecaster."""
+    inner = clone(member).set_params(**{name: getattr(outer, name) for name in SHARED})
+    inner._fit_read(outer.schema_, panel)
+    return inner
