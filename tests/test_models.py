@@ -197,8 +197,25 @@ def test_members_are_made_of_choices_hardly_worse_than_the_best():
     trials[Choice("unknown", "mean", 12)] = noisy._replace(errors=noisy.errors - noisy.mean + 1.025 * base.mean())
     names = [choice.target_transform for choice in _near_the_best(trials)]
     assert names == ["best", "equal", "near", "unknown"]
-    trials[Choice("none", "last", 12)] = trial(base + 0.001, np.inf)
-    assert _near_the_best(trials) == [Choice("none", "last", 12)]
+
+
+def test_the_last_value_gives_way_only_to_a_clear_gain():
+    random = np.random.default_rng(0)
+    base, last = 1 + 0.1 * random.random(200), Choice("none", "last", 12, penalty=np.inf)
+    for gain, noise, is_last in ((0.005, 0.0, True), (0.03, 0.0, False), (0.03, 1.0, True), (0.3, 4.0, False)):
+        shift = noise * random.normal(size=200)
+        naive = trial(base + gain + shift - shift.mean(), np.inf)
+        found = _near_the_best({Choice("none", "mean", 12): trial(base), last: naive})[0]
+        assert (found == last) == is_last, (gain, noise)
+
+
+def test_of_random_walks_the_last_value_is_chosen():
+    walks = np.random.default_rng(0).normal(size=(5, 1500)).cumsum(1)
+    models = [RidgeForecaster(horizon=12, season_length=5).fit(walk) for walk in walks]
+    is_last = [model.penalty_ == np.inf for model in models]
+    assert sum(is_last) >= 4
+    k = is_last.index(True)
+    assert_allclose(models[k].forecast(), walks[k, -1], rtol=1e-6)
 
 
 def test_neighbours_among_the_choices_differ_in_all_that_differs():

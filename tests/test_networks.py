@@ -157,11 +157,14 @@ def test_last_is_the_newest_observed_value():
 def test_ridge_equals_its_normal_equations():
     rng = torch.Generator().manual_seed(0)
     z, y = torch.randn(40, 3, generator=rng), torch.randn(40, 2, generator=rng)
-    path = RidgePath(lambda: [(z[:25], y[:25], torch.ones(25, 2)), (z[25:], y[25:], torch.ones(15, 2))])
+    sizes = torch.tensor([0.5, 1.0, 1.0])  # of the coefficients
+    batches = [(z[:25], y[:25], torch.ones(25, 2)), (z[25:], y[25:], torch.ones(15, 2))]
+    path = RidgePath(lambda: batches, sizes)
     z, y = z.double(), y.double()
-    gram = z.T @ z
-    expected = torch.linalg.solve(gram + 0.3 * gram.diagonal().mean() * torch.eye(3, dtype=torch.float64), z.T @ y)
+    unit = ((z * sizes) ** 2).sum(0).mean()
+    expected = torch.linalg.solve(z.T @ z + 0.3 * unit * torch.diag(sizes.double() ** -2), z.T @ y)
     assert_allclose(path.weight(0.3), expected, rtol=1e-9)
+    assert_allclose(path.vectors @ path.projected_weight(0.3), expected, rtol=1e-9)
     assert (path.weight(float("inf")) == 0).all()
 
 
@@ -171,8 +174,14 @@ def test_ridge_with_missing_targets_comes_close_to_each_steps_own_regression():
     truth = torch.randn(3, 2, generator=rng)
     y = z @ truth + 0.01 * torch.randn(4000, 2, generator=rng)
     known = (torch.rand(4000, 2, generator=rng) < 0.7).float()
-    path = RidgePath(lambda: [(z, y * known, known)], imputing_penalty=1e-6)
+    path = RidgePath(lambda: [(z, y * known, known)], torch.ones(3), imputing_penalty=1e-6)
     assert_allclose(path.weight(1e-6), truth, atol=0.01)
+
+
+def test_older_seasons_are_expected_to_count_less():
+    network = ForecastNetwork(lookback=25, horizon=2, past_only=(False,), season_length=12)
+    halves, ones = [1 / 2] * 12, [1.0] * (12 + 1 + 27)  # the last season, a constant, a covariate
+    assert_allclose(network.linear.expected, [1 / 3, *halves, *ones])
 
 
 def test_many_covariates_are_averaged_over_steps():

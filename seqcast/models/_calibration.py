@@ -65,7 +65,7 @@ def fit_linear(
             past = network.normalise(batch)
             yield network.linear.design(past.z, past.features), *network.targets(batch, past)
 
-    path = RidgePath(batches, imputing_penalty=min(penalty, 1e6))
+    path = RidgePath(batches, network.linear.expected, imputing_penalty=min(penalty, 1e6))
     if validation is not None:
         penalty = _best_penalty(network, path, validation)
     network.linear.weight.copy_(path.weight(penalty))
@@ -87,7 +87,7 @@ def _best_penalty(network: ForecastNetwork, path: RidgePath, validation: Sample)
         target, known = network.targets(batch, past)
         projected = network.linear.design(past.z, past.features).double() @ path.vectors  # (n, n_columns)
         for i, penalty in enumerate(PENALTIES):
-            forecast = projected @ (path.vectors.T @ path.weight(penalty))
+            forecast = projected @ path.projected_weight(penalty)
             squares[i] += ((forecast - target) ** 2 * known).sum().cpu()
     return np.inf if squares[-1] <= NAIVE_IS_ENOUGH * squares.min() else PENALTIES[int(squares.argmin())]
 

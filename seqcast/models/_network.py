@@ -234,7 +234,7 @@ class NetworkForecaster(WindowForecaster):
         work = [
             (choices[k % len(choices)], seed, former[k] if k < len(former) else None) for k, seed in enumerate(seeds)
         ]
-        with single_threads(min(self.n_members, torch.get_num_threads()), device) as n_jobs:
+        with single_threads(self.n_members, device) as n_jobs:
             fit_one = delayed(self._fit_member)
             return Parallel(n_jobs, backend="threading")(fit_one(split, past_only, device, *one) for one in work)
 
@@ -260,7 +260,7 @@ class NetworkForecaster(WindowForecaster):
         calendar = Calendar(self.calendar_)
         model = WindowModel(network, task.scaling, task.features, self.panel_.ids, levels, calendar=calendar)
         member = Member(architecture, model)
-        self._train(member, split, task, torch.Generator().manual_seed(seed))
+        self._train(member, choice, split, task, torch.Generator().manual_seed(seed))
         return member
 
     def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:
@@ -304,11 +304,12 @@ class NetworkForecaster(WindowForecaster):
         """A module: ``forward(past, future)`` of tokens (n, n_past, hidden_size) and (n, n_future, hidden_size)."""
         raise NotImplementedError
 
-    def _train(self, member: Member, split: Split, task: Task, generator: torch.Generator) -> None:
+    def _train(self, member: Member, choice: Choice, split: Split, task: Task, generator: torch.Generator) -> None:
         """Train the network, decide how far to trust it, measure its errors on the tail, and learn from the tail."""
         network, options = member.model.network, self._training_options(member.architecture, len(task.train.rows))
         set_typical_scale(network, task.train)
-        member.penalty = fit_linear(network, task.train, task.validation) if self.linear_skip else np.inf
+        if self.linear_skip:
+            member.penalty = choice.penalty or fit_linear(network, task.train, task.validation)
         if task.validation is None:
             self._train_unchecked(member, task, options, generator)
             self._measure(member, task.everything, None)
@@ -368,9 +369,12 @@ class NetworkForecaster(WindowForecaster):
 
 @contextmanager
 def single_threads(n_jobs: int, device: torch.device) -> Iterator[int]:
-    """One torch thread for each of the members that are trained side by side; the user's setting comes back."""
+    """One torch thread for each of the members that are trained side by side; the user's setting comes back.
+
+    More members than threads share the cores, so that none is idle while the last member is trained.
+    """
     n_threads = torch.get_num_threads()
-    if n_jobs == 1 or device.type != "cpu":
+    if 1 in (n_jobs, n_threads) or device.type != "cpu":
         yield 1
         return
     torch.set_num_threads(1)

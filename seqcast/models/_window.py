@@ -111,7 +111,7 @@ class WindowForecaster(BaseForecaster):
         """What is given, or to be chosen ("auto"); it must suit the values."""
         if self.target_transform == "log" and not np.nanmin(panel.values) >= 0:
             raise ValueError('target_transform="log" needs values of at least 0. Use "asinh" or "auto".')
-        return {name: getattr(self, name) for name in Choice.__dataclass_fields__}
+        return {name: getattr(self, name) for name in ("target_transform", "normalization", "lookback")}
 
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device

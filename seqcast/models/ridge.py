@@ -46,7 +46,7 @@ class RidgeForecaster(WindowForecaster):
         architecture = self._architecture(choices[0], past_only)
         network = self._build(architecture).to(device)
         set_typical_scale(network, task.train)
-        penalty = fit_linear(network, task.train, task.validation)
+        penalty = choices[0].penalty or fit_linear(network, task.train, task.validation)
         spread = residual_spread(network, task.train, task.validation)
         model = WindowModel(
             network, task.scaling, task.features, self.panel_.ids, LEVELS, spread, Calendar(self.calendar_)

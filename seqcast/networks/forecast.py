@@ -80,7 +80,7 @@ class ForecastNetwork(nn.Module):
         self.register_buffer("typical_scale", torch.ones(()))
         self.register_buffer("shrinkage", torch.ones(()))
         self.register_buffer("width", torch.ones(()))
-        self.linear = LinearSkip(lookback, horizon, len(past_only) - n_calendar, n_calendar)
+        self.linear = LinearSkip(lookback, horizon, len(past_only) - n_calendar, n_calendar, season_length or 1)
         self.linear_skip = linear_skip
         self.embedding, self.backbone, self.head = embedding, backbone, head
 

@@ -10,6 +10,7 @@ __all__ = ["LinearSkip", "RidgePath"]
 
 MAX_COLUMNS = 1500  # of covariates; beyond that neighbouring steps of them are averaged
 N_IMPUTATIONS = 5
+SHORTEST_SEASON = 8  # steps after which coefficients are expected to be smaller
 
 Batches = Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]
 
@@ -18,17 +19,29 @@ class LinearSkip(nn.Module):
     """Linear forecast of every step from the normalised window, and covariates of past and future steps.
 
     Of calendar columns, the last of the covariates, it reads the origin only: they say the same at every step.
+
+    The coefficients of the second-last season are expected to be half as large as those of the last, those of the
+    third-last a third as large, and so on (Litterman [1]_): ``expected`` are these factors.
+
+    References
+    ----------
+    .. [1] Litterman, R. B. (1986). Forecasting with Bayesian vector autoregressions: five years of experience. Journal
+       of Business & Economic Statistics, 4(1), 25-38.
     """
 
     weight: torch.Tensor  # (n_columns, horizon)
+    expected: torch.Tensor  # (n_columns,)
 
-    def __init__(self, lookback: int, horizon: int, n_features: int, n_calendar: int = 0):
+    def __init__(self, lookback: int, horizon: int, n_features: int, n_calendar: int = 0, season_length: int = 1):
         super().__init__()
         self.lookback, self.n_calendar = lookback, n_calendar
         self.steps = -(-(lookback + horizon) * n_features // MAX_COLUMNS) or 1  # steps averaged into one column
         n_blocks = -(-(lookback + horizon) // self.steps)
         n_columns = lookback + 1 + n_calendar + n_blocks * n_features
         self.register_buffer("weight", torch.zeros(n_columns, horizon))
+        ages = torch.arange(lookback - 1, -1, -1) // max(season_length, SHORTEST_SEASON)
+        expected = torch.cat((1 / (1 + ages), torch.ones(n_columns - lookback)))
+        self.register_buffer("expected", expected, persistent=False)
 
     def design(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """The regressors: window (n, lookback), a constant, covariates (n, lookback + horizon, n_features)."""
@@ -51,23 +64,29 @@ class LinearSkip(nn.Module):
 class RidgePath:
     """Ridge regression for every penalty at once, from one eigendecomposition of the Gram matrix (float64).
 
-    ``B(penalty) = V (D + penalty I)^-1 V' Z'Y`` with ``Z'Z = V D V'``. A penalty is given in units of the mean diagonal
-    of ``Z'Z``; infinity gives 0, that is the center of the window. Missing targets are filled with the ridge's own
-    forecasts until these hardly move (EM), which converges to least squares over the known targets.
+    ``B(penalty) = V (D + penalty I)^-1 V' Z'Y`` with ``Z'Z = V D V'``, where Z are the regressors times the expected
+    size of their coefficients. A penalty is given in units of the mean diagonal of ``Z'Z``; infinity gives 0, that is
+    the center of the window. Missing targets are filled with the ridge's own forecasts until these hardly move (EM),
+    which converges to least squares over the known targets.
 
     Parameters
     ----------
     batches : callable
         Gives anew an iterable of design (n, n_columns), target (n, horizon) and weight (n, horizon), which is 1 where
         the target is known, else 0.
+    expected : Tensor, (n_columns,)
+        Expected size of the coefficients of each regressor, up to a common factor.
     imputing_penalty : float
         Penalty of the forecasts that fill in missing targets.
     """
 
-    def __init__(self, batches: Batches, imputing_penalty: float = 0.1):
+    def __init__(self, batches: Batches, expected: torch.Tensor, imputing_penalty: float = 0.1):
         gram, cross, is_complete = _moments(batches)
-        self.eigenvalues, self.vectors = torch.linalg.eigh(gram)  # (n_columns,), (n_columns, n_columns)
+        expected = expected.double()
+        gram = expected[:, None] * gram * expected
+        self.eigenvalues, vectors = torch.linalg.eigh(gram)  # (n_columns,), (n_columns, n_columns)
         self.unit = gram.diagonal().mean().clamp(min=1e-12)
+        self.vectors = expected[:, None] * vectors
         self.cross = self.vectors.T @ cross  # (n_columns, horizon)
         if not is_complete:
             for _ in range(N_IMPUTATIONS):
@@ -75,8 +94,12 @@ class RidgePath:
 
     def weight(self, penalty: float) -> torch.Tensor:
         """Coefficients, (n_columns, horizon)."""
+        return self.vectors @ self.projected_weight(penalty)
+
+    def projected_weight(self, penalty: float) -> torch.Tensor:
+        """Coefficients of the regressors times ``vectors``, (n_columns, horizon)."""
         shrunk = self.eigenvalues.clamp(min=0) + penalty * self.unit
-        return self.vectors @ (self.cross / shrunk[:, None])
+        return self.cross / shrunk[:, None]
 
 
 def _moments(batches: Batches) -> tuple[torch.Tensor, torch.Tensor, bool]:

@@ -42,8 +42,9 @@ def fill_gaps(z: torch.Tensor, observed: torch.Tensor, season_length: int) -> to
     Less the mean of its place in the season, a gap is a straight line between its ends, and level at the ends of the
     window; where a place was never observed, or the window holds less than two seasons, that mean is 0.
     """
-    if bool(observed.all()):
-        return z
+    gappy = (~observed.all(1)).nonzero()[:, 0]
+    if len(gappy) < len(z):
+        return z.index_copy(0, gappy, fill_gaps(z[gappy], observed[gappy], season_length)) if len(gappy) else z
     n, lookback = z.shape
     profile = _seasonal_means(z, observed, season_length)  # (n, lookback)
     step = torch.arange(lookback, device=z.device).expand(n, -1)
