@@ -23,7 +23,7 @@ def main() -> None:
     plot_forecast(names["co2"], forecast, ax=upper).set_title("the next 52 weeks", loc="right")
     plot_backtest(names["result"], n_origins=4, ax=lower).set_title("8 origins in the past, the latest 4", loc="right")
     figure.savefig(ROOT / "docs" / "co2.png", dpi=110)
-    print(names["leaderboard"](names["result"], reference="Seasonal naive").round(3))
+    print(names["leaderboard"](names["result"], reference="Seasonal naive").round(3).to_string())
 
 
 if __name__ == "__main__":

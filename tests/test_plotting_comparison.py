@@ -50,6 +50,7 @@ def test_skill_shows_interval_and_verdict_of_each_model(result):
     bars = [drawn for drawn in ax.get_lines() if len(drawn.get_xdata()) == 2 and drawn.get_color() == COLORS[1]]
     assert bars[0].get_xdata() == pytest.approx(board.loc["far", ["skill_lower", "skill_upper"]].tolist())
     assert "20 independent origins" in ax.get_xlabel()
+    assert ax.get_lines()[-1].get_zorder() > ax.xaxis.get_zorder()  # the line of no skill is not under the grid
 
 
 def test_skill_without_a_reference_is_refused(result):
@@ -89,7 +90,7 @@ def test_loss_difference_rises_where_the_model_wins(result):
     errors = scaled_errors(result)
     ax = plot_loss_difference(result, "near", "far")
     np.testing.assert_allclose(np.diff(ax.get_lines()[0].get_ydata()), (errors["far"] - errors["near"]).iloc[1:])
-    assert labels(ax)[0].startswith("near: better (p = ")
+    assert labels(ax)[0].startswith("near over far: better (p = ")
 
 
 def test_models_that_are_not_there_are_named(result):

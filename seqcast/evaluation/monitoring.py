@@ -16,11 +16,12 @@ from seqcast.times import season_length_of
 
 __all__ = ["detect_anomalies", "scores_by"]
 
+_DAYS, _SEASONS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], ["winter", "spring", "summer", "autumn"]
 _CALENDAR: dict[str, Callable[[pd.DatetimeIndex], Any]] = {
     "hour": lambda times: times.hour,
-    "day_of_week": lambda times: times.day_name().str[:3],
+    "day_of_week": lambda times: pd.Categorical.from_codes(times.day_of_week, _DAYS),
     "month": lambda times: times.month,
-    "season": lambda times: np.array(["winter", "spring", "summer", "autumn"])[times.month % 12 // 3],
+    "season": lambda times: pd.Categorical.from_codes(times.month % 12 // 3, _SEASONS),
 }
 
 
@@ -178,7 +179,7 @@ def _regimes(result: BacktestResult, by: str | Callable[[pd.DataFrame], Any], se
     times = times.to_timestamp() if isinstance(times, pd.PeriodIndex) else times
     if not isinstance(times, pd.DatetimeIndex):
         raise ValueError(f"by={by!r} needs times with a calendar, got {times.dtype}. Give by a function.")
-    return np.asarray(_CALENDAR[by](times))
+    return _CALENDAR[by](times)
 
 
 def _is_after_gap(result: BacktestResult, season: int) -> NDArray[np.bool_]:

@@ -61,7 +61,7 @@ def plot_skill(board: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         value = "" if np.isnan(line["skill"]) or is_reference else f"{_percent(line['skill'], 1)}  "
         color = TRUTH if shade == SOFT else shade
         ax.text(1.02, row, value + line["verdict"], color=color, va="center", transform=ax.get_yaxis_transform())
-    ax.axvline(0.0, color=TRUTH, lw=0.9, zorder=0)
+    ax.axvline(0.0, color=TRUTH, lw=0.9, zorder=1)  # above the grid, below the intervals
     ax.set_yticks(range(len(board)), board.index.astype(str))
     ax.set_ylim(len(board) - 0.4, -0.6)
     ax.xaxis.set_major_formatter(lambda value, _: _percent(value))
@@ -232,7 +232,7 @@ def plot_loss_difference(
     >>> models = {"mean": DummyRegressor(), "median": DummyRegressor(strategy="median")}
     >>> result = backtest(models, y, y.to_frame("x"), cv=RollingOriginSplit(1, n_origins=2))
     >>> plot_loss_difference(result, "mean", "median").get_legend_handles_labels()[1]
-    ['mean: too few independent origins']
+    ['mean over median: too few independent origins']
     """
     errors = scaled_errors(result, season_length=season_length)[_known(result, [model, reference])]
     test = diebold_mariano(errors[model], errors[reference], horizon=overlap(result))
@@ -243,9 +243,10 @@ def plot_loss_difference(
     significance = "" if np.isnan(test.p_value) else f" (p = {test.p_value:.2g})"
     ax.fill_between(times, gain, 0, where=gain >= 0, color=COLORS[0], alpha=0.15, lw=0, interpolate=True)
     ax.fill_between(times, gain, 0, where=gain <= 0, color=COLORS[1], alpha=0.15, lw=0, interpolate=True)
-    ax.plot(times, gain, color=shade, lw=1.8, label=f"{model}: {test.verdict}{significance}", **dots(gain))
+    label = f"{model} over {reference}: {test.verdict}{significance}"
+    ax.plot(times, gain, color=shade, lw=1.8, label=label, **dots(gain))
     ax.axhline(0.0, color=TRUTH, lw=0.9)
-    finish_time_axes(ax, errors.index, f"MASE saved over {reference}, added up")
+    finish_time_axes(ax, errors.index, "MASE saved, added up")
     ax.set_xlabel("origin")
     return ax
 
