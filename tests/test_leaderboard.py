@@ -169,7 +169,7 @@ def test_unknown_reference_lists_the_models():
 COMPARED = ["skill", "skill_lower", "skill_upper", "p_value", "verdict", "independent_origins"]
 
 
-def compared(step=4, n_origins=9, **options):
+def compared(step=4, n_origins=13, **options):
     """One series of noise, known but for noise to "near", and 300 off to "far"."""
     rng = np.random.default_rng(0)
     y = pd.Series(rng.normal(size=90), index=pd.date_range("2024-01-01", periods=90), name="a")
@@ -182,7 +182,7 @@ def compared(step=4, n_origins=9, **options):
 def test_verdicts_say_what_is_luck():
     _, board = compared()
     assert board["verdict"].to_dict() == {"near": "reference", "same": "not distinguishable", "far": "worse"}
-    assert (board["independent_origins"] == 9).all()
+    assert (board["independent_origins"] == 13).all()
 
 
 def test_skill_interval_and_p_value_are_those_of_the_losses_by_origin():
@@ -244,7 +244,7 @@ def test_error_at_an_origin_where_all_are_scored_is_the_mean_over_series():
     errors, frame = scaled_errors(result)["far"], result.forecasts
     origin = errors.index[3]
     rows = frame[(frame["model"] == "far") & (frame["origin"] == origin)]
-    past = result.history.values[: 90 - 36 + 3 * 4]
+    past = result.history.values[: 90 - 52 + 3 * 4]
     expected = (rows["actual"] - rows["forecast"]).abs().mean() / metrics.seasonal_scale(past, 7)
     assert errors[origin] == pytest.approx(expected)
 

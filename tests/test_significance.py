@@ -88,6 +88,13 @@ def test_overlapping_origins_give_no_verdict():
     assert diebold_mariano(np.arange(48.0), np.arange(48.0)[::-1], horizon=12).verdict == "not distinguishable"
 
 
+def test_one_degree_of_freedom_gives_no_verdict():
+    loss = 1 + squared_errors(np.random.default_rng(0), 12)
+    assert diebold_mariano(loss[:11], 10 * loss[:11]).verdict == "too few independent origins"
+    enough = diebold_mariano(loss, 10 * loss)
+    assert (enough.verdict, enough.degrees_of_freedom) == ("better", 2)
+
+
 def test_equal_forecasts_are_not_distinguishable():
     loss = np.arange(20.0)
     assert diebold_mariano(loss, loss).p_value == 1

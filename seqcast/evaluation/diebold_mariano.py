@@ -11,6 +11,7 @@ from scipy.stats import false_discovery_control
 __all__ = ["TOO_FEW", "DieboldMariano", "adjust_p_values", "diebold_mariano", "is_enough", "verdict_of"]
 
 TOO_FEW = "too few independent origins"
+FEWEST = 12  # origins: with fewer "ewc" has one degree of freedom, and finds nothing
 METHODS, ADJUSTMENTS = ("ewc", "hln"), ("holm", "benjamini-hochberg")
 
 
@@ -82,7 +83,9 @@ def diebold_mariano(
     by ``sqrt((n + 1 - 2 horizon + horizon (horizon - 1) / n) / n)`` and has n - 1 degrees of freedom.
 
     Assumed: the differences are stationary, with finite variance and short memory; the verdict is on these forecasts,
-    not on the models at other training sets. With n / horizon < 4 there is nothing to estimate V from, and no verdict.
+    not on the models at other training sets. With n / horizon < 4 there is nothing to estimate V from, and no verdict;
+    nor has "ewc" one with fewer than 12 origins, where it has a single degree of freedom. Losses that depend on the
+    hour need origins at the same hour: others bring its cycle into the differences.
     Where errors are autocorrelated beyond the horizon "hln" rejects a true null far too often; "ewc" holds its size,
     but not where the loss differences themselves are an AR(.8): 8 to 11 % in place of 5
     (``benchmarks/significance.py``).
@@ -116,7 +119,7 @@ def diebold_mariano(
     difference = (a - b)[~np.isnan(a - b)]
     n = len(difference)
     mean = float(difference.mean()) if n else np.nan
-    if not is_enough(n, horizon):
+    if not is_enough(n, horizon) or (method == "ewc" and n < FEWEST):
         return DieboldMariano(mean, (np.nan, np.nan), np.nan, np.nan, 0, n, method, TOO_FEW)
     error, freedom = (_cosine_error if method == "ewc" else _autocovariance_error)(difference, horizon)
     with np.errstate(divide="ignore"):  # forecasts that differ by a constant
