@@ -418,3 +418,15 @@ def test_variance_of_a_mean_allows_for_autocorrelation():
         slow += 2 * (1 - k / 3) * sum(c[t] * c[t - k] for t in range(k, 500)) / 500**2
     assert_allclose(hac_variance(x, 2), max(slow, x.var(ddof=1) / 500))
     assert hac_variance(np.repeat(x, 10), 9) > 3 * hac_variance(np.repeat(x, 10), 0)
+
+
+def test_every_series_of_fit_has_a_vector_and_others_have_none(tmp_path):
+    y = several()
+    model = tiny(GRUForecaster, horizon=3, series_embedding=True, random_state=0).fit(y)
+    vectors = model.members_[0].model.network.embedding.series.weight
+    assert vectors.shape[0] == 1 + 3
+    assert (vectors[0] == 0).all()
+    assert (vectors[1:].abs().sum(1) > 0).all()
+    model.save(tmp_path / "model.seqcast")
+    assert_series_equal(seqcast.load(tmp_path / "model.seqcast").forecast(), model.forecast())
+    assert np.isfinite(model.forecast(history=monthly(30))).all()

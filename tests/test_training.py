@@ -24,13 +24,13 @@ OPTIONS = TrainingOptions(
 )
 
 
-def make_network():
+def make_network(n_series=0):
     torch.manual_seed(0)
     return ForecastNetwork(
         lookback=6,
         horizon=2,
         backbone=RecurrentBackbone(nn.LSTM, 8, 1, 0.0),
-        embedding=PatchEmbedding(6, 2, 0, patch_length=1, width=8, dropout=0.0),
+        embedding=PatchEmbedding(6, 2, 0, patch_length=1, width=8, dropout=0.0, n_series=n_series),
         head=Head(8, 2, 0, patch_length=1),
         linear_skip=False,
     )
@@ -127,3 +127,20 @@ def test_quantile_loss_is_twice_the_pinball_loss():
     outputs = torch.zeros(1, 1, 2)
     assert_allclose(loss(outputs, torch.full((1, 1), 3.0)).item(), 2 * (0.1 * 3 + 0.5 * 3) / 2)
     assert_allclose(loss(outputs, torch.full((1, 1), -3.0)).item(), 2 * (0.9 * 3 + 0.5 * 3) / 2)
+
+
+def test_series_that_look_the_same_are_told_apart_by_their_vectors():
+    past = np.random.default_rng(0).normal(size=(100, 6))  # of both; after it one goes up, the other down
+    values = np.concatenate([np.hstack([past, np.full((100, 2), future)]).ravel() for future in (1.0, -1.0)])
+    number = np.repeat([1.0, 2.0], 800)[:, None]
+    windows = make_windows(values, number, np.array([0, 800, 1600]), lookback=6, horizon=2)
+    rows = windows.rows(np.repeat([0, 1], 100), np.tile(np.arange(6, 800, 8), 2))
+    network = make_network(n_series=2)
+    fit_network(network, Sample(windows, rows), None, dataclasses.replace(OPTIONS, max_steps=200), generator())
+    window = windows.gather(rows[:1])
+    forecasts = []
+    for series in range(3):
+        window[..., 2] = series
+        forecasts.append(network(network.normalise(window))[0, 0, 0].item())
+    assert forecasts[1] > forecasts[2] + 1
+    assert np.isfinite(forecasts[0])

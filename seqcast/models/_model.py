@@ -176,9 +176,13 @@ class WindowModel:
         np.minimum.at(low, run, positions - lookback)
         np.maximum.at(high, run, positions + horizon)
         cut = self.calendar.extend(panel.cut(series[first], low, high))
+        codes = np.repeat(number[first], high - low)
+        features = self.features.apply(cut.features)
+        if self.network.knows_series:
+            features = with_series(features, np.where(codes < len(self.ids), codes, -1))
         sample_windows = make_windows(
-            scaling.apply(cut.values, np.repeat(number[first], high - low)),
-            self.features.apply(cut.features),
+            scaling.apply(cut.values, codes),
+            features,
             cut.indptr,
             lookback=lookback,
             horizon=horizon,
@@ -196,6 +200,11 @@ def origins_to_learn(
     return window_positions(observed, panel.indptr, first, last, lookback=lookback, horizon=horizon)
 
 
+def with_series(features: Floats, codes: Integers) -> Floats:
+    """Covariates and, behind them, the number of the series of each row from 1 on; of code -1 it is 0."""
+    return np.column_stack((features, codes + 1.0))
+
+
 def sample_of(
     panel: Panel,
     ends: Integers,
@@ -207,13 +216,14 @@ def sample_of(
     lookback: int,
     horizon: int,
     device: str | torch.device = "cpu",
+    knows_series: bool = False,
 ) -> Sample:
     """Training windows of the panel; targets from `ends` on are masked."""
     standard = scaling.apply(panel.values, panel.codes())
     standard[_beyond(panel, ends)] = np.nan
-    windows = make_windows(
-        standard, features.apply(panel.features), panel.indptr, lookback=lookback, horizon=horizon, device=device
-    )
+    columns = features.apply(panel.features)
+    columns = with_series(columns, panel.codes()) if knows_series else columns
+    windows = make_windows(standard, columns, panel.indptr, lookback=lookback, horizon=horizon, device=device)
     return Sample(windows, windows.rows(series, positions))
 
 

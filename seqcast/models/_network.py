@@ -78,6 +78,9 @@ class NetworkForecaster(WindowForecaster):
         each(between(0, 1, closed="neither")),
         'Levels of loss="quantile".',
     )
+    series_embedding: bool = option(
+        False, boolean(), "Whether every series of `fit` has a learned vector; others forecast without."
+    )
     hidden_size: int = option(64, at_least(1), "Width of the tokens and of every layer.")
     n_layers: int = option(1, at_least(1), "Layers of the backbone.")
     dropout: float = option(0.1, between(0, 1, closed="left"), "Share of the units that a training step leaves out.")
@@ -134,7 +137,8 @@ class NetworkForecaster(WindowForecaster):
         self.update(X, y)
         split = split_in_time(Calendar(self.calendar_).extend(self.panel_), self._longest, 0)
         for member, seed in zip(self.members_, _seeds(self.random_state, len(self.members_)), strict=True):
-            task = make_task(split, member.choice, self._longest, member.model.device, member.model)
+            model, knows_series = member.model, member.model.network.knows_series
+            task = make_task(split, member.choice, self._longest, model.device, model, knows_series=knows_series)
             options = self._training_options(member.architecture, len(task.everything.rows))
             generator = torch.Generator().manual_seed(seed)
             member.history, _ = fit_network(member.model.network, task.everything, None, options, generator)
@@ -247,7 +251,7 @@ class NetworkForecaster(WindowForecaster):
         seed: int,
         former: Member | None,
     ) -> Member:
-        task = make_task(split, choice, self.horizon, device)
+        task = make_task(split, choice, self.horizon, device, knows_series=self.series_embedding)
         architecture = self._architecture(choice, past_only)
         with SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -271,6 +275,7 @@ class NetworkForecaster(WindowForecaster):
         own = {name: getattr(self, name) for name in names} | {"patch_length": patch_length}
         own["levels"] = tuple(sorted(set(self.quantiles))) if self.loss == "quantile" else ()
         own["distribution"] = self.loss if self.loss in DISTRIBUTIONS else ""
+        own["n_series"] = len(self.panel_.ids) if self.series_embedding else 0
         return super()._architecture(choice, past_only) | own
 
     _backbone_options: tuple[str, ...] = ()
@@ -282,7 +287,13 @@ class NetworkForecaster(WindowForecaster):
         )
         n_features, width = len(past_only), a["hidden_size"]
         embedding = PatchEmbedding(
-            lookback, horizon, n_features, patch_length=patch_length, width=width, dropout=a["dropout"]
+            lookback,
+            horizon,
+            n_features,
+            patch_length=patch_length,
+            width=width,
+            dropout=a["dropout"],
+            n_series=a.get("n_series", 0),
         )
         family = DISTRIBUTIONS.get(a.get("distribution", ""))  # files of 0.1.0 have none
         n_outputs = len(family.names) if family else len(levels) or 1

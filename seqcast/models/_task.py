@@ -114,14 +114,25 @@ def split_in_time(panel: Panel, horizon: int, fraction: float) -> Split:
 
 
 def make_task(
-    split: Split, choice: Choice, horizon: int, device: torch.device | str = "cpu", model: WindowModel | None = None
+    split: Split,
+    choice: Choice,
+    horizon: int,
+    device: torch.device | str = "cpu",
+    model: WindowModel | None = None,
+    *,
+    knows_series: bool = False,
 ) -> Task:
     """Lay out the windows of train, of the validation tail, and of both; in the units of `model` if it is given."""
     panel = split.panel
     lookback, length = choice.lookback, choice.training_length
     scaling = model.scaling if model else fit_scaling(choice.target_transform, panel.values, panel.indptr)
     features = model.features if model else FeatureScaling.fitted(panel.features)
-    layout: dict[str, Any] = {"lookback": lookback, "horizon": horizon, "device": device}
+    layout: dict[str, Any] = {
+        "lookback": lookback,
+        "horizon": horizon,
+        "device": device,
+        "knows_series": knows_series,
+    }
     everything = sample_of(
         panel,
         split.ends,

@@ -185,7 +185,9 @@ def _skill_findings(
         )
         if _is_copy(tail, tail.naive):
             sentence = "The forecast is a lagged copy of the series: its changes are those of one step before."
-            findings.append(Finding("lagged copy", sentence, "It knows no turn before it is over: don't trade on it."))
+            findings.append(
+                Finding("lagged copy", sentence, "It knows no turn before it is over: don't act on its turns.")
+            )
     if _is_no_better(*seasonal, NEGLIGIBLE):
         sentence = _worded("the last season", *seasonal)
         remedy = f"Use SeasonalNaive, or a lookback of a few seasons (of {season_length} steps) and linear_skip=True."

@@ -21,6 +21,7 @@ class Normalised(NamedTuple):
     features: torch.Tensor  # (n, lookback + horizon, n_features), those known only up to the origin 0 after it
     center: torch.Tensor  # (n, 1)
     scale: torch.Tensor  # (n, 1)
+    series: torch.Tensor | None = None  # (n,), number of the series from 1 on, where it has a vector; 0 is unknown
 
 
 class ForecastNetwork(nn.Module):
@@ -84,19 +85,26 @@ class ForecastNetwork(nn.Module):
         self.linear_skip = linear_skip
         self.embedding, self.backbone, self.head = embedding, backbone, head
 
+    @property
+    def knows_series(self) -> bool:
+        """Whether the last channel of its windows is the number of the series."""
+        return self.embedding is not None and self.embedding.series is not None
+
     def normalise(self, windows: torch.Tensor) -> Normalised:
         """Put windows (n, lookback + horizon, channels) in units of their own past."""
         past = windows[:, : self.lookback]
         value, observed = past[..., 0], past[..., 1]  # (n, lookback)
         center = window_center(value, observed, self.normalization)  # (n, 1)
         scale = window_scale(value, observed, center, self.normalization, self.typical_scale)  # (n, 1)
-        features = windows[..., 2:]  # (n, lookback + horizon, n_features)
+        features, series = windows[..., 2:], None  # (n, lookback + horizon, n_features)
+        if self.knows_series:
+            features, series = features[..., :-1], features[..., -1].amax(1).long()
         if self.has_past_only:
             features = features * self.is_known
         z = (value - center) / scale * observed
         if self.season_length is not None:
             z = fill_gaps(z, observed, self.season_length)
-        return Normalised(z, observed, features, center, scale)
+        return Normalised(z, observed, features, center, scale, series)
 
     def targets(self, windows: torch.Tensor, past: Normalised) -> tuple[torch.Tensor, torch.Tensor]:
         """The future in the same units, and 1 where it is known, else 0: (n, horizon) each."""
@@ -105,7 +113,9 @@ class ForecastNetwork(nn.Module):
 
     def correction(self, past: Normalised) -> torch.Tensor:
         """What the network adds to the linear forecast."""
-        tokens, ahead = self.embedding(past.z, past.observed, past.features)  # (n, n_past, d), (n, n_future, d)
+        tokens, ahead = self.embedding(
+            past.z, past.observed, past.features, past.series
+        )  # (n, n_past, d), (n, n_future, d)
         hidden = self.backbone(tokens, ahead)  # (n, n_future, d)
         known = past.features[:, self.lookback :]
         return self.head(hidden, known[..., self.known] if self.has_past_only else known)  # (n, horizon, n_outputs)
