@@ -1,0 +1,98 @@
+"""What the ridge's choices rest on: each switched off in turn, on validation parts and earlier parts of exchange rates.
+
+No test value is read. The ridge ranks the choices of every network, so what does it harm does them harm.
+"""
+
+import argparse
+import datetime
+import platform
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from accuracy import PROTOCOLS, Score, _standard_error, long_horizon
+from tqdm import tqdm
+
+import seqcast
+from seqcast.models import _task
+from seqcast.networks.linear import LinearSkip
+
+DATA = ["etth1-96", "etth1-336", "exchange-96", "illness-24", "illness-36", "illness-60", "epf-np", "epf-de"]
+DATA += ["epf-np-rolling", "epf-de-rolling", "air-quality-rolling", "m4-hourly", "hospital", "tourism"]
+EARLIER = {  # ends of train, validation and test part, all before the test part of the protocol
+    f"exchange-{horizon}, to {end:.0%}": (
+        long_horizon("exchange_rate", horizon, (end - 0.2, end - 0.1, end), 96),
+        "test",
+    )
+    for horizon in (24, 96)
+    for end in (0.4, 0.5, 0.6, 0.7, 0.8)
+}
+
+
+def main() -> None:
+    arguments = _arguments()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    protocols = {**{name: (PROTOCOLS[name], "validation") for name in arguments.data}, **EARLIER}
+    print(f"{datetime.date.today()}, seqcast {seqcast.__version__}, torch {torch.__version__}, ", end="")
+    print(f"python {platform.python_version()}, Ridge, validation parts\n")
+    print(f"| data | last value | {' | '.join(ARMS)} |\n|---|---|{'---|' * len(ARMS)}")
+    for name, (protocol, part) in tqdm(protocols.items(), desc="choices", unit="data set"):
+        scores = {}
+        for arm, switched_off in ARMS.items():
+            with switched_off():
+                scores[arm] = protocol(_maker(seqcast.RidgeForecaster), part)
+        tqdm.write(_row(name, protocol(_maker(seqcast.Naive), part), scores))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="*", default=DATA, choices=list(PROTOCOLS), metavar="NAME")
+    return parser.parse_args()
+
+
+@contextmanager
+def _all_alike() -> Iterator[None]:
+    build = LinearSkip.__init__
+
+    def build_flat(self: LinearSkip, *args: Any, **options: Any) -> None:
+        build(self, *args, **options)
+        self.expected.fill_(1.0)
+
+    with patch.object(LinearSkip, "__init__", build_flat):
+        yield
+
+
+ARMS: dict[str, Callable[[], Any]] = {
+    "defaults": nullcontext,
+    "older steps count as much": _all_alike,
+    "all of the history": lambda: patch.object(_task, "_training_lengths", lambda split, window: []),
+    "last value only if best": lambda: patch.object(_task, "DOUBTFUL", 0.0),
+}
+
+
+def _maker(kind: type) -> Callable[..., Any]:
+    def make(**settings: Any) -> Any:
+        return kind().set_params(**{k: v for k, v in settings.items() if k in kind().get_params()})
+
+    return make
+
+
+def _row(name: str, naive: Score, scores: dict[str, Score]) -> str:
+    default = scores["defaults"]
+    metric, error = next(iter(default.metrics.items()))
+    cells = [f"{next(iter(naive.metrics.values())):.4g}", f"{error:.4g}"]
+    for arm, score in scores.items():
+        if arm != "defaults":
+            scale = np.nanmean(default.losses)
+            doubt = _standard_error(score.losses - default.losses, score.lags) / scale
+            cells.append(f"{np.nanmean(score.losses) / scale - 1:+.1%} ± {doubt:.1%}")
+    return f"| {name}, {metric} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
