@@ -75,6 +75,11 @@ def test_one_of_several_series_is_drawn(kind, spread):
         plot_forecast(history, forecast, series="c")
 
 
+def test_quantiles_of_one_series_bear_its_name():
+    y = series().rename("load")
+    assert plot_forecast(y[:-5], quantiles(y[-5:])).get_ylabel() == "load"
+
+
 def test_given_axes_are_drawn_on():
     _, ax = plt.subplots()
     assert plot_forecast(series()[:-5], series()[-5:], ax=ax) is ax

@@ -64,7 +64,7 @@ def plot_forecast(
     line = _central(forecast)
     ax.plot(plain_times(line.index), line, color=COLORS[0], lw=1.8, label="forecast", **dots(line))
     draw_actual(ax, actual, label, forecast.index)
-    finish_time_axes(ax, past.index, label)
+    finish_time_axes(ax, past.index, label if label is not None else past.name)
     return ax
 
 
