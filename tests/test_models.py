@@ -225,8 +225,8 @@ def test_a_history_from_before_a_change_is_left_out():
     settings = {"lookback": 48, "normalization": "mean", "target_transform": "none", "season_length": 24}
     changed = RidgeForecaster(horizon=12, **settings).fit(season + 0.1 * noise)
     steady = RidgeForecaster(horizon=12, **settings).fit(season[4000:] + 0.1 * noise[4000:])
-    assert 1000 < changed.members_[0].choice.training_length < 3000
-    assert steady.members_[0].choice.training_length is None
+    assert 1000 < changed.training_length_ < 3000
+    assert steady.training_length_ is None
 
 
 def test_neighbours_among_the_choices_differ_in_all_that_differs():

@@ -144,6 +144,11 @@ class WindowForecaster(BaseForecaster):
         return self.members_[0].choice.lookback
 
     @property
+    def training_length_(self) -> int | None:
+        """Steps of each series, the latest, that were learned from; None is all of them."""
+        return self.members_[0].choice.training_length
+
+    @property
     def penalty_(self) -> float:
         """Penalty of the first member's ridge, in units of the mean diagonal of the Gram matrix; inf is no ridge."""
         return self.members_[0].penalty
