@@ -168,6 +168,17 @@ def test_lookback_is_chosen_in_whole_seasons():
     assert {c["lookback"] for c in model.choices_} == {12, 24, 36, 48}
 
 
+def test_of_two_seasons_the_longer_is_seen_too():
+    times = pd.date_range("2024-01-01", periods=24 * 7 * 12, freq="h")
+    is_weekend = times.day_of_week >= 5
+    noise = 0.1 * np.random.default_rng(0).normal(size=len(times))
+    y = pd.Series(np.where(is_weekend, 0.3, 1.0) * np.sin(2 * np.pi * times.hour / 24) + noise, times)
+    model = RidgeForecaster(horizon=48).fit(y[:-48])
+    assert model.season_length_ == 24
+    assert model.lookback_ >= 168
+    assert (model.forecast() - y[-48:]).abs().mean() < 0.12  # the noise alone is 0.08
+
+
 def test_members_differ_in_what_was_chosen_and_are_shown():
     t = np.arange(200)
     noise = np.random.default_rng(0).normal(size=200)
