@@ -238,7 +238,9 @@ class NetworkForecaster(WindowForecaster):
         work = [
             (choices[k % len(choices)], seed, former[k] if k < len(former) else None) for k, seed in enumerate(seeds)
         ]
-        with single_threads(self.n_members, device) as n_jobs:
+        is_even = len({choice.lookback for choice, _, _ in work}) == 1
+        wanted = self.n_members if is_even else min(self.n_members, torch.get_num_threads())
+        with single_threads(wanted, device) as n_jobs:
             fit_one = delayed(self._fit_member)
             return Parallel(n_jobs, backend="threading")(fit_one(split, past_only, device, *one) for one in work)
 
@@ -382,7 +384,7 @@ class NetworkForecaster(WindowForecaster):
 def single_threads(n_jobs: int, device: torch.device) -> Iterator[int]:
     """One torch thread for each of the members that are trained side by side; the user's setting comes back.
 
-    More members than threads share the cores, so that none is idle while the last member is trained.
+    More members than threads share the cores if they take equally long, so that none is idle while the last is trained.
     """
     n_threads = torch.get_num_threads()
     if 1 in (n_jobs, n_threads) or device.type != "cpu":
