@@ -47,6 +47,11 @@ def main() -> None:
             with switched_off():
                 scores[arm] = protocol(_maker(seqcast.RidgeForecaster), part)
         tqdm.write(_row(name, protocol(_maker(seqcast.Naive), part), scores))
+    for n_steps in (150, 300, 600, 1500):
+        walks = [np.random.default_rng(seed).normal(size=n_steps).cumsum() for seed in range(25)]
+        fitted = (seqcast.RidgeForecaster(horizon=12, season_length=5).fit(walk) for walk in walks)
+        share = np.mean([np.isinf(model.penalty_) for model in fitted])
+        print(f"last value chosen of 25 random walks of {n_steps} steps, horizon 12: {share:.0%}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -227,6 +227,7 @@ def test_of_random_walks_the_last_value_is_chosen():
     assert sum(is_last) >= 4
     k = is_last.index(True)
     assert_allclose(models[k].forecast(), walks[k, -1], rtol=1e-6)
+    assert models[k].members_[0].choice.penalty == np.inf  # with which a warm start begins
 
 
 def test_a_history_from_before_a_change_is_left_out():

@@ -1,25 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin
+from test_leaderboard import Offset
 
 from seqcast.evaluation import RollingOriginSplit, backtest, friedman, leaderboard, scaled_errors
 from seqcast.plotting import plot_critical_difference, plot_errors, plot_leaderboard, plot_loss_difference, plot_skill
 from seqcast.plotting._axes import COLORS
 from seqcast.plotting.comparison import _joined
-
-
-class Offset(RegressorMixin, BaseEstimator):
-    """The covariate plus a constant."""
-
-    def __init__(self, by=0.0):
-        self.by = by
-
-    def fit(self, X, y):
-        return self
-
-    def predict(self, X):
-        return X["x"].to_numpy() + self.by
 
 
 @pytest.fixture(scope="module")

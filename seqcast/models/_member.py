@@ -20,7 +20,7 @@ class Member:
     architecture: dict[str, Any]
     model: WindowModel
     penalty: float = np.inf  # of the ridge
-    training_length: int | None = None
+    training_length: int | None = None  # of the choice
     history: dict[str, list[float]] = field(default_factory=dict)  # losses by step
     check: TailCheck | None = None  # of fit, until the verdict has been given
 
@@ -28,7 +28,8 @@ class Member:
     def choice(self) -> Choice:
         """What was chosen for it, or given."""
         a = self.architecture
-        return Choice(self.model.scaling.kind, a["normalization"], a["lookback"], self.training_length)
+        penalty = np.inf if np.isinf(self.penalty) else None
+        return Choice(self.model.scaling.kind, a["normalization"], a["lookback"], self.training_length, penalty)
 
     def report(self) -> dict[str, Any]:
         """What was chosen and what came of it, in one row of a table."""

@@ -50,7 +50,7 @@ class PatchEmbedding(nn.Module):
         steps = F.pad(steps, (0, 0, before, after)) if before or after else steps
         patches = steps.unflatten(1, (-1, self.patch_length)).flatten(2)  # (n, n_tokens, patch_length * channels)
         tokens = self.project(patches) + self.place  # (n, n_tokens, width)
-        if self.series is not None and series is not None:
+        if self.series is not None:
             tokens = tokens + self.series(series).unsqueeze(1)
         tokens = self.dropout(tokens)
         return tokens.split((self.n_past, self.n_future), 1)

@@ -113,9 +113,8 @@ class ForecastNetwork(nn.Module):
 
     def correction(self, past: Normalised) -> torch.Tensor:
         """What the network adds to the linear forecast."""
-        tokens, ahead = self.embedding(
-            past.z, past.observed, past.features, past.series
-        )  # (n, n_past, d), (n, n_future, d)
+        # (n, n_past, d), (n, n_future, d)
+        tokens, ahead = self.embedding(past.z, past.observed, past.features, past.series)
         hidden = self.backbone(tokens, ahead)  # (n, n_future, d)
         known = past.features[:, self.lookback :]
         return self.head(hidden, known[..., self.known] if self.has_past_only else known)  # (n, horizon, n_outputs)
