@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
-from scipy.stats import norm
+from scipy.stats import t as student_t
 from sklearn.base import clone
 from statsmodels.regression.linear_model import OLS
 
@@ -150,8 +150,9 @@ def test_probabilistic_sharpe_by_hand():
     r = np.array([0.03, -0.01, 0.02, -0.02, 0.01, 0.04])
     z = (r - r.mean()) / r.std()
     s = r.mean() / r.std()
-    spread = 1 - (z**3).mean() * s + ((z**4).mean() - 1) / 4 * s**2
-    assert_allclose(probabilistic_sharpe_ratio(r, benchmark=0.1), norm.cdf((s - 0.1) * np.sqrt(5 / spread)))
+    spread = 1 - (z**3).mean() * 0.1 + ((z**4).mean() - 1) / 4 * 0.1**2
+    assert_allclose(probabilistic_sharpe_ratio(r, benchmark=0.1), student_t.cdf((s - 0.1) * np.sqrt(5 / spread), 5))
+    assert_allclose(probabilistic_sharpe_ratio(r), student_t.cdf(s * np.sqrt(5), 5))  # the t-test of the mean
 
 
 def test_deflated_sharpe_asks_more_the_more_was_tried():

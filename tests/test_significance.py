@@ -28,13 +28,18 @@ def squared_errors(rng, n, *, horizon=1, phi=0.0, size=()):
 
 
 def test_cosine_statistic_equals_its_formula_in_loops():
-    d = squared_errors(np.random.default_rng(0), 41) - 0.7
+    d = squared_errors(np.random.default_rng(0), 41, phi=0.8) - 0.7
     n, count = 41, 4  # min(floor(.4 * 41^(2/3) = 4.75), max(2, floor(41 / 2)))
     squares = []
     for j in range(1, count + 1):
         total = sum(d[t] * np.cos(np.pi * j * (t + 0.5) / n) for t in range(n))
         squares.append((np.sqrt(2 / n) * total) ** 2)
-    expected = d.mean() / np.sqrt(np.mean(squares) / n)
+    centred = d - d.mean()
+    r = sum(centred[t] * centred[t + 1] for t in range(n - 1)) / sum(centred**2)
+    r = max(r + (1 + 10 * r) / n, 0)
+    held = np.mean([(1 - r) ** 2 / abs(1 - r * np.exp(1j * np.pi * j / n)) ** 2 for j in range(1, count + 1)])
+    assert held < 1
+    expected = d.mean() / np.sqrt(np.mean(squares) / held / n)
     found = diebold_mariano(d, np.zeros(n))
     assert found.degrees_of_freedom == count
     assert found.statistic == pytest.approx(expected)
@@ -117,6 +122,15 @@ def test_size_of_the_cosine_form_is_near_five_percent(horizon, n, phi):
     a, b = squared_errors(np.random.default_rng(0), n, horizon=horizon, phi=phi, size=(2, 600))
     rejected = [diebold_mariano(x, y, horizon=horizon).p_value < 0.05 for x, y in zip(a, b, strict=True)]
     assert 0.02 <= np.mean(rejected) <= 0.08  # 600 draws: a standard error of .009
+
+
+@pytest.mark.parametrize(("horizon", "n"), [(1, 20), (1, 50), (1, 200), (12, 200)])
+def test_size_holds_where_the_differences_themselves_persist(horizon, n):
+    differences = np.random.default_rng(0).normal(size=(1000, n + horizon + 100))
+    differences = lfilter([1.0], [1.0, -0.8], differences)[:, 100:]
+    differences = lfilter(np.ones(horizon), [1.0], differences)[:, horizon:]
+    rejected = [diebold_mariano(one, np.zeros(n), horizon=horizon).p_value < 0.05 for one in differences]
+    assert 0.03 <= np.mean(rejected) <= 0.085  # a standard error of .008; without prewhitening .10, .11, .08 and .08
 
 
 def test_hln_rejects_a_third_of_true_nulls_with_autocorrelated_errors():

@@ -7,7 +7,9 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from seqcast.evaluation.bootstrap import block_length, bootstrap_means
+from seqcast.evaluation.dependence import persistence
 from seqcast.evaluation.diebold_mariano import is_enough
+from seqcast.panel import Floats
 
 __all__ = ["Skill", "skill_interval"]
 
@@ -68,13 +70,15 @@ def skill_interval(
     -----
     ``skill = 1 - mean(loss) / mean(reference)``. Both are resampled together in circular blocks [1]_ that cover the
     horizon, l = ``ceil(horizon (n / horizon)^(1/3))`` of the n origins; the interval is ``skill ± t s sqrt(n / (n -
-    l))``, s the standard deviation over the resamples, t the quantile of Student's distribution with n / l - 1 degrees
-    of freedom, cut at 1. The usual percentiles of the resamples are too narrow with few blocks: with eight they cover
-    80 % in place of 95 (``benchmarks/significance.py``).
+    l) / w)``, s the standard deviation over the resamples, t the quantile of Student's distribution with n / l - 1
+    degrees of freedom, cut at 1. Blocks cut dependence off: w is what they hold of the variance of an AR(1) over
+    horizons, ``(1 + 2 sum_{k < m} (1 - k/m) r^k) (1 - r) / (1 + r)`` with m = l / horizon and r the highest correlation
+    at the lag ``horizon`` of the losses, the reference's, and their difference. The usual percentiles of the resamples
+    are too narrow with few blocks: with eight they cover 80 % in place of 95 (``benchmarks/significance.py``).
 
-    Assumed: losses are stationary, with short memory; where errors are autocorrelated beyond the horizon (an AR(.8) at
-    horizon 1), 95 % intervals cover 86 %. Series of a panel may depend on each other in any way. With fewer
-    than four independent origins, or where a resample of the reference has no loss, there is no interval.
+    Assumed: losses are stationary, with finite variance and short memory. Series of a panel may depend on each other in
+    any way. With fewer than four independent origins, or where a resample of the reference has no loss, there is no
+    interval.
 
     References
     ----------
@@ -97,12 +101,24 @@ def skill_interval(
     pair = pair[~np.isnan(pair).any(axis=1)]
     n, length = len(pair), block_length(len(pair), horizon)
     skill = _skill(pair.mean(axis=0)) if n else np.nan
+    unknown = Skill(float(skill), (np.nan, np.nan), n // horizon)
     if not is_enough(n, horizon):
-        return Skill(float(skill), (np.nan, np.nan), n // horizon)
+        return unknown
     resampled = _skill(bootstrap_means(pair, length, n_bootstrap, np.random.default_rng(random_state)))
-    spread = np.std(resampled) if np.isfinite(resampled).all() else np.nan
-    half = stdtrit(n / length - 1, (1 + level) / 2) * spread * np.sqrt(n / (n - length))
+    if not np.isfinite(resampled).all():
+        return unknown
+    scale = np.sqrt(n / (n - length) / _share_of_blocks(pair, float(skill), length, horizon))
+    half = stdtrit(n / length - 1, (1 + level) / 2) * scale * np.std(resampled)
     return Skill(float(skill), (float(skill - half), float(min(skill + half, 1.0))), n // horizon)
+
+
+def _share_of_blocks(pair: Floats, skill: float, length: int, horizon: int) -> float:
+    """What blocks hold of the variance of the mean of losses (n, 2) that are correlated beyond them."""
+    difference = pair @ [1.0, skill - 1.0]
+    r = max(persistence(values, horizon) for values in (difference, *pair.T))
+    m = length / horizon
+    lags = np.arange(1, np.ceil(m))
+    return float((1 + 2 * ((1 - lags / m) * r**lags).sum()) * (1 - r) / (1 + r))
 
 
 def _skill(means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

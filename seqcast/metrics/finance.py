@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri, stdtr
 from scipy.stats import kurtosis, skew
 from scipy.stats import t as student_t
 
@@ -292,10 +292,12 @@ def probabilistic_sharpe_ratio(returns: npt.ArrayLike, *, benchmark: float = 0.0
 
     Notes
     -----
-    .. math:: \Phi\left( (S - S_*) \sqrt{n - 1} \Big/ \sqrt{1 - \gamma_3 S + \tfrac{\gamma_4 - 1}{4} S^2} \right)
+    .. math:: F_{n-1}\left( (S - S_*) \sqrt{n - 1} \Big/ \sqrt{1 - \gamma_3 S_* + \tfrac{\gamma_4 - 1}{4} S_*^2} \right)
 
-    with skewness :math:`\gamma_3` and kurtosis :math:`\gamma_4` of the returns [1]_, which are taken to be
-    independent: for others compare `sharpe_ratio` with its standard error.
+    with skewness :math:`\gamma_3` and kurtosis :math:`\gamma_4` of the returns, which are taken to be independent: for
+    others compare `sharpe_ratio` with its standard error. [1]_ puts S in place of :math:`S_*` in the error, and the
+    normal distribution in place of Student's: then ratios of 60 returns without skill pass 0.95 in 5.6 % of cases, here
+    in 4.8 (``benchmarks/finance.py``).
 
     References
     ----------
@@ -305,14 +307,14 @@ def probabilistic_sharpe_ratio(returns: npt.ArrayLike, *, benchmark: float = 0.0
     Examples
     --------
     >>> round(probabilistic_sharpe_ratio([0.01, -0.01, 0.02, 0.00]), 3)
-    0.777
+    0.752
     """
     r = _known(returns)
     if len(r) < 2 or r.std() == 0:
         return np.nan
     ratio = r.mean() / r.std()
-    spread = 1 - skew(r) * ratio + (kurtosis(r, fisher=False) - 1) / 4 * ratio**2
-    return float(ndtr((ratio - benchmark) * np.sqrt((len(r) - 1) / spread)))
+    spread = 1 - skew(r) * benchmark + (kurtosis(r, fisher=False) - 1) / 4 * benchmark**2
+    return float(stdtr(len(r) - 1, (ratio - benchmark) * np.sqrt((len(r) - 1) / spread)))
 
 
 def deflated_sharpe_ratio(returns: npt.ArrayLike, trial_ratios: npt.ArrayLike) -> float:
@@ -338,8 +340,8 @@ def deflated_sharpe_ratio(returns: npt.ArrayLike, trial_ratios: npt.ArrayLike) -
         \right),
 
     with the variance V of the trials' ratios and the Euler–Mascheroni constant :math:`\gamma`. It is only as good as
-    the list of trials is complete. The best of independent trials without skill passes 0.95 in 2.4 % of simulations at
-    most, a single trial, or the best of trials that are nearly one, in 5 to 6 %.
+    the list of trials is complete. The best of trials without skill passes 0.95 in 5 % of simulations at most, of
+    independent ones in 2.4 %.
 
     References
     ----------
@@ -350,7 +352,7 @@ def deflated_sharpe_ratio(returns: npt.ArrayLike, trial_ratios: npt.ArrayLike) -
     --------
     >>> returns = [0.01, -0.01, 0.02, 0.00]
     >>> round(deflated_sharpe_ratio(returns, [0.447, 0.1, -0.2]), 3), round(deflated_sharpe_ratio(returns, [0.447]), 3)
-    (0.615, 0.777)
+    (0.606, 0.752)
     """
     ratios = _known(trial_ratios)
     if len(ratios) == 0:
