@@ -20,6 +20,7 @@ __all__ = [
     "forecast_rows",
     "known_before",
     "latest_origins",
+    "mean_before",
     "open_ended",
     "scaled_errors",
     "scales",
@@ -157,15 +158,25 @@ def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Intege
     for lag in (forecaster.season_length_, 1):
         change = np.full(len(panel.values), np.nan)
         change[lag:] = np.abs(panel.values[lag:] - panel.values[:-lag])
-        known = ~np.isnan(change) & (within >= lag)
-        sums = np.zeros((2, len(known) + 1))
-        np.cumsum([known, np.where(known, change, 0.0)], axis=1, out=sums[:, 1:])
-        starts = panel.indptr[series]
-        count, total = sums[:, starts + positions] - sums[:, starts]
-        unknown = np.isnan(out) & (count > 0)
-        out[unknown] = total[unknown] / count[unknown]
+        change[within < lag] = np.nan
+        out = np.where(np.isnan(out), mean_before(panel, change, series, positions), out)
     usual = scales(forecaster, forecaster.panel_)
     return np.where(out > 0, out, np.median(usual))
+
+
+def mean_before(panel: Panel, values: Floats, series: Integers, positions: Integers) -> Floats:
+    """Return the mean of the known values (n_rows,) before each position of its series, (n,); NaN if there is none."""
+    codes, known = panel.codes(), ~np.isnan(values)
+    peaks = np.zeros(
+        panel.n_series
+    )
+    np.fmax.at(peaks, codes, np.abs(values))
+    peaks[peaks == 0] = 1.0
+    sums = np.zeros((2, len(values) + 1))
+    np.cumsum([known, np.where(known, values / peaks[codes], 0.0)], axis=1, out=sums[:, 1:])
+    starts = panel.indptr[series]
+    count, total = sums[:, starts + positions] - sums[:, starts]
+    return np.where(count > 0, peaks[series] * total / np.maximum(count, 1), np.nan)
 
 
 def scaled_errors(forecaster: Any, horizon: int, n_origins: int = _N_ERROR_ORIGINS) -> NDArray[np.float64]:

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_series_equal
 
 from seqcast import from_long, future_rows, to_long
 from seqcast.panel import Panel
+from seqcast.rolling import mean_before
 from seqcast.times import TimeAxis
 
 NAN = np.nan
@@ -82,3 +83,19 @@ def test_long_frames_go_both_ways():
     assert_series_equal(y.loc["b"], wide["b"], check_names=False, check_freq=False)
     with pytest.raises(ValueError, match="target="):
         from_long(long, target="value")
+
+
+def test_means_before_are_those_of_each_series_even_of_a_tiny_one_after_a_huge_one():
+    rng = np.random.default_rng(0)
+    values = np.concatenate(
+        [1e15 * rng.normal(size=50), rng.normal(size=30), np.full(4, NAN), 1e-9 * rng.normal(size=16)]
+    )
+    values[rng.integers(100, size=20)] = NAN
+    codes, steps = np.repeat([0, 1, 2], [50, 30, 20]), np.concatenate([np.arange(n) for n in (50, 30, 20)])
+    axis = TimeAxis.infer(pd.date_range("2020", periods=3, freq="D"))
+    panel = Panel.from_rows(codes, steps, values, np.empty((100, 0)), ids=("a", "b", "c"), axis=axis)
+    series, positions = np.array([0, 1, 1, 2, 2, 2]), np.array([50, 0, 17, 3, 9, 20])
+    found = mean_before(panel, values**2, series, positions)
+    before = [values[panel.series(i)][:position] for i, position in zip(series, positions, strict=True)]
+    expected = [np.nanmean(part**2) if (~np.isnan(part)).any() else NAN for part in before]
+    assert_allclose(found, expected, rtol=1e-9)

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import seqcast
 from seqcast import AutoARIMA, AutoETS, AutoTheta
+from seqcast.exceptions import SeriesFailedWarning
 
 ALL = [AutoARIMA, AutoETS, AutoTheta]
 
@@ -18,6 +19,22 @@ def test_missing_package_raises_with_the_extra_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "statsforecast.models", None)
     with pytest.raises(ImportError, match=r"seqcast\[statsforecast\]"):
         AutoETS().fit(pd.Series([1.0, 2.0, 3.0]))
+
+
+def test_a_series_that_statsforecast_fails_on_is_named_and_the_others_go_on(monkeypatch):
+    class Failing:
+        model_ = None
+
+        def fit(self, values):
+            if values[0] == 0:
+                raise Exception("no model able to be fitted")
+            return self
+
+    monkeypatch.setattr("seqcast.baselines.statsforecast._new", lambda name, season_length: Failing())
+    frame = pd.DataFrame({"good": np.arange(1.0, 21.0), "bad": np.arange(20.0)})
+    with pytest.warns(SeriesFailedWarning, match=r"'bad'.*no model able to be fitted"):
+        fitted = AutoETS(season_length=1).fit(frame)
+    assert [state is None for state in fitted.states_] == [False, True]
 
 
 @pytest.fixture

@@ -33,7 +33,10 @@ class AutoForecaster(SeriesForecaster):
             return {**state, "model": None}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return {**state, "model": _plain(model.fit(known).model_)}
+            try:
+                return {**state, "model": _plain(model.fit(known).model_)}
+            except Exception as error:  # statsforecast raises bare ones
+                raise ValueError(f"statsforecast: {error}") from error
 
     def _moments_series(
         self, state: State, values: Floats, features: Floats, positions: Integers, horizon: int
@@ -103,7 +106,7 @@ def _apply(model: Any, known: Floats, horizon: int, mean: Floats, spread: Floats
         warnings.simplefilter("ignore")
         try:
             found = model.forward(known, h=horizon, level=[_LEVEL])
-        except (ValueError, IndexError):  # too few values for the orders
+        except Exception:  # too few values for the orders, say
             return mean, spread
     low, high = (np.asarray(found[f"{side}-{_LEVEL}"], dtype=np.float64) for side in ("lo", "hi"))
     found_mean, found_spread = np.asarray(found["mean"], dtype=np.float64), (high - low) / (2 * ndtri(0.9))

@@ -11,7 +11,7 @@ from seqcast.baselines import HistoricAverage
 from seqcast.ensembles._members import fitted
 from seqcast.exceptions import ShortSeriesError
 from seqcast.panel import Floats, Integers, Panel
-from seqcast.rolling import answer, by_origin, error_origins
+from seqcast.rolling import answer, by_origin, error_origins, mean_before
 
 __all__ = ["ReturnsForecaster"]
 
@@ -111,12 +111,8 @@ class ReturnsForecaster(BaseForecaster):
 
     def _volatility(self, panel: Panel, series: Integers, positions: Integers) -> Floats:
         """Root mean square of the returns before each position; 1 % where there are none, or all are 0."""
-        returns = self._returns(panel).values
-        sums = np.zeros((2, len(returns) + 1))
-        np.cumsum([~np.isnan(returns), np.nan_to_num(returns) ** 2], axis=1, out=sums[:, 1:])
-        starts = panel.indptr[series]
-        count, squares = sums[:, starts + positions] - sums[:, starts]
-        return np.where(squares > 0, np.sqrt(squares / np.maximum(count, 1)), 0.01)
+        square = mean_before(panel, self._returns(panel).values ** 2, series, positions)
+        return np.where(square > 0, np.sqrt(square), 0.01)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
