@@ -167,9 +167,7 @@ def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Intege
 def mean_before(panel: Panel, values: Floats, series: Integers, positions: Integers) -> Floats:
     """Return the mean of the known values (n_rows,) before each position of its series, (n,); NaN if there is none."""
     codes, known = panel.codes(), ~np.isnan(values)
-    peaks = np.zeros(
-        panel.n_series
-    )
+    peaks = np.zeros(panel.n_series)
     np.fmax.at(peaks, codes, np.abs(values))
     peaks[peaks == 0] = 1.0
     sums = np.zeros((2, len(values) + 1))

@@ -73,6 +73,25 @@ class TrainingOptions:
     verbose: bool = False
 
 
+class Pinball(torch.autograd.Function):
+    """Twice the pinball loss, mean over the levels: the slope that it is made of is also its gradient, so that a step
+    reads the (n, horizon, n_levels) numbers half as often as through the operations one by one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, outputs: torch.Tensor, target: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
+        error = target.unsqueeze(2) - outputs  # (n, horizon, n_levels)
+        slope = (levels - (error < 0).to(error.dtype)) * (2 / len(levels))
+        ctx.save_for_backward(slope)
+        return (slope * error).sum(2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None]:
+        (slope,) = ctx.saved_tensors
+        to_outputs = -slope * gradient.unsqueeze(2)
+        return to_outputs, -to_outputs.sum(2) if ctx.needs_input_grad[1] else None, None
+
+
 def loss_function(name: str, quantiles: tuple[float, ...] = ()) -> Loss:
     """Give a function of outputs (n, horizon, n_outputs) and targets (n, horizon) to losses (n, horizon).
 
@@ -83,13 +102,7 @@ def loss_function(name: str, quantiles: tuple[float, ...] = ()) -> Loss:
         return DISTRIBUTIONS[name].loss
     if name == "quantile":
         levels = torch.tensor(quantiles)
-
-        def pinball(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            error = target.unsqueeze(2) - outputs  # (n, horizon, n_levels)
-            level = levels.to(error.device)
-            return 2 * (level * error + F.relu(-error)).mean(2)
-
-        return pinball
+        return lambda outputs, target: Pinball.apply(outputs, target, levels.to(outputs.device))
     pointwise: Any = {"huber": F.huber_loss, "mse": F.mse_loss, "mae": F.l1_loss}[name]
     return lambda outputs, target: pointwise(outputs.squeeze(2), target, reduction="none")
 

@@ -144,3 +144,16 @@ def test_series_that_look_the_same_are_told_apart_by_their_vectors():
         forecasts.append(network(network.normalise(window))[0, 0, 0].item())
     assert forecasts[1] > forecasts[2] + 1
     assert np.isfinite(forecasts[0])
+
+
+def test_the_quantile_loss_and_its_slopes_are_those_of_the_operations_one_by_one():
+    levels = (0.1, 0.5, 0.8)
+    outputs = torch.randn(5, 4, 3, requires_grad=True)
+    target = torch.randn(5, 4)
+    weight = torch.rand(5, 4)
+    error = target.unsqueeze(2) - outputs
+    expected = torch.maximum(torch.tensor(levels) * error, (torch.tensor(levels) - 1) * error).mean(2) * 2
+    found = loss_function("quantile", levels)(outputs, target)
+    torch.testing.assert_close(found, expected)
+    slopes = [torch.autograd.grad((loss * weight).sum(), outputs, retain_graph=True)[0] for loss in (found, expected)]
+    torch.testing.assert_close(*slopes)
