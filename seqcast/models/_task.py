@@ -33,6 +33,7 @@ MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
 TOLERABLE = 0.03  # of the error, in a member among others
 MANY_WINDOWS = 20  # without overlap, that a shorter history must hold
+FEW_HORIZONS, MAX_FOLDS = 10, 3  # in the tail, for which earlier stretches are forecast too
 DOUBTFUL = 0.2  # of the error: a smaller gain over the last value may be luck
 MAX_TAIL = 4096  # validation windows of the chosen network
 
@@ -168,7 +169,8 @@ def choose(
     """Choose what is "auto" by the mean absolute scaled error of the ridge on the validation tail.
 
     First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train. All
-    candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
+    candidates forecast the same steps, and see what lies before these only; where the tail holds few horizons the
+    stretches before it are forecast too, each from what lies before it. A simpler choice gives way only to one that
     is better by more than a standard error and 1 %, and the last value only to one that is better by two or by 20 %.
 
     Returns
@@ -181,10 +183,10 @@ def choose(
     transforms, normalizations, lookbacks = _candidates(split, horizon, season_length, wanted)
     scores: list[dict[str, Any]] = []
     middle = lookbacks[(len(lookbacks) - 1) // 2]
-    origins = split.origins(max(lookbacks), horizon, part="validation")
+    folds = [(fold, fold.origins(max(lookbacks), horizon, part="validation")) for fold in _folds(split, horizon)]
     n_train = len(split.origins(min(lookbacks), horizon, part="train")[0])
     is_settled = len(transforms) * len(normalizations) * len(lookbacks) == 1
-    if (is_settled and not _training_lengths(split, middle + horizon)) or not len(origins[0]) or not n_train:
+    if (is_settled and not _training_lengths(split, middle + horizon)) or not len(folds[0][1][0]) or not n_train:
         return [Choice(transforms[0], normalizations[0], middle)], scores
 
     trials: dict[Choice, Trial] = {}
@@ -195,7 +197,7 @@ def choose(
     def near(choices: Sequence[Choice]) -> list[Choice]:
         for choice in choices:
             if choice not in trials:
-                trials[choice] = _try_out(split, choice, network_of, season_length, origins)
+                trials[choice] = _joined([_try_out(*fold, choice, network_of, season_length) for fold in folds])
                 scores.append({**asdict(choice), "penalty": trials[choice].penalty, "error": trials[choice].mean})
         return _near_the_best({choice: trials[choice] for choice in choices})
 
@@ -239,8 +241,9 @@ def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
 def _candidates(
     split: Split, horizon: int, season_length: int, wanted: dict[str, Any]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
-    log_or_asinh = "log" if log_is_allowed(split.panel.values) else "asinh"
-    transforms = ("none", log_or_asinh) if wanted["target_transform"] == "auto" else (wanted["target_transform"],)
+    transforms: tuple[str, ...] = (wanted["target_transform"],)
+    if transforms == ("auto",):
+        transforms = ("none", "asinh", *(("log",) if log_is_allowed(split.panel.values) else ()))
     normalizations = NORMALIZATIONS if wanted["normalization"] == "auto" else (wanted["normalization"],)
     if wanted["lookback"] != "auto":
         return transforms, normalizations, (int(wanted["lookback"]),)
@@ -271,12 +274,30 @@ def patch_length_for(lookback: int, season_length: int) -> int:
     return max(k for k in range(1, longest + 1) if season % k == 0)
 
 
+def _folds(split: Split, horizon: int) -> list[Split]:
+    """The tail and, as long as there are few horizons to forecast and half the history to learn from, earlier ones."""
+    folds = [split]
+    tails = split.ends - split.cuts
+    while len(folds) * np.median(tails) < FEW_HORIZONS * horizon and len(folds) < MAX_FOLDS:
+        earlier = Split(split.panel, folds[-1].cuts, np.maximum(folds[-1].cuts - tails, 0))
+        if np.median(earlier.cuts) < np.median(split.ends) / 2:
+            break
+        folds.append(earlier)
+    return folds
+
+
+def _joined(trials: list[Trial]) -> Trial:
+    """One trial of several folds, with the penalty of the first."""
+    errors, penalties, series, times = zip(*trials, strict=True)
+    return Trial(np.concatenate(errors), penalties[0], np.concatenate(series), np.concatenate(times))
+
+
 def _try_out(
     split: Split,
+    origins: tuple[Integers, Integers],
     choice: Choice,
     network_of: Callable[..., ForecastNetwork],
     season_length: int,
-    origins: tuple[Integers, Integers],
 ) -> Trial:
     panel = split.panel
     before = np.arange(len(panel.values)) < np.repeat(panel.indptr[:-1] + split.cuts, panel.lengths)
