@@ -7,6 +7,7 @@ import argparse
 import datetime
 import platform
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 from scipy.signal import lfilter
@@ -19,6 +20,8 @@ from seqcast.metrics import deflated_sharpe_ratio, pesaran_timmermann, probabili
 LEVEL = 0.05
 PERSISTENCE = (0.0, 0.5, 0.8)
 ORIGINS = (20, 50, 200)
+SHAPES = {"t(5)": lambda rng, size: rng.standard_t(5, size), "skewed": lambda rng, size: 1 - rng.exponential(size=size)}
+TRIALS = [(1, 0.0), *((k, rho) for k in (2, 5, 20, 100) for rho in (0.0, 0.8))]
 
 
 def main() -> None:
@@ -33,7 +36,7 @@ def main() -> None:
     _print("Sharpe ratio: 95 % intervals that miss it", ["AR", "returns", "independent", "Lo"], _sharpe_sizes(n_nulls))
     _print(
         "Deflated Sharpe ratio of the best of several without skill: false discoveries",
-        ["trials", "correlation", "returns", "deflated", "probabilistic"],
+        ["shape", "trials", "correlation", "returns", "deflated", "probabilistic"],
         _discoveries(n_nulls),
     )
 
@@ -81,22 +84,26 @@ def _sharpe_sizes(n_nulls: int) -> list[list]:
 
 
 def _discoveries(n_nulls: int) -> list[list]:
-    """Trials without skill, with fat tails; the best one is chosen."""
+    """Trials without skill, with fat tails or a skewness of -2; the best one is chosen."""
     rows = []
-    for trials in (1, 2, 5, 20, 100):
-        for correlation in (0.0,) if trials == 1 else (0.0, 0.8):
-            for n in (60, 250):
+    for shape, (trials, correlation), n in product(SHAPES, TRIALS, (60, 250)):
 
-                def one(rng: np.random.Generator, k: int = trials, rho: float = correlation, n: int = n) -> list[bool]:
-                    returns = np.sqrt(rho) * rng.standard_t(5, (n, 1)) + np.sqrt(1 - rho) * rng.standard_t(5, (n, k))
-                    ratios = returns.mean(axis=0) / returns.std(axis=0)
-                    best = returns[:, ratios.argmax()]
-                    return [
-                        deflated_sharpe_ratio(best, ratios) > 1 - LEVEL,
-                        probabilistic_sharpe_ratio(best) > 1 - LEVEL,
-                    ]
+        def one(
+            rng: np.random.Generator,
+            draw: Callable = SHAPES[shape],
+            k: int = trials,
+            rho: float = correlation,
+            n: int = n,
+        ) -> list[bool]:
+            returns = np.sqrt(rho) * draw(rng, (n, 1)) + np.sqrt(1 - rho) * draw(rng, (n, k))
+            ratios = returns.mean(axis=0) / returns.std(axis=0)
+            best = returns[:, ratios.argmax()]
+            return [
+                deflated_sharpe_ratio(best, ratios) > 1 - LEVEL,
+                probabilistic_sharpe_ratio(best) > 1 - LEVEL,
+            ]
 
-                rows.append([trials, correlation, n, *_rates(one, n_nulls)])
+        rows.append([shape, trials, correlation, n, *_rates(one, n_nulls)])
     return rows
 
 

@@ -7,6 +7,7 @@ import argparse
 import datetime
 import platform
 import warnings
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -42,11 +43,10 @@ def verdict_of(data: str, kind: type) -> Any:
     fit = kind.fit
 
     def watched(self: Any, *args: Any, **options: Any) -> Any:
-        fitted = fit(self, *args, **options)
-        found.append(fitted.verdict())
-        return fitted
+        found.append(fit(self, *args, **options).verdict())
+        raise InterruptedError("The verdict is known.")
 
-    with patch.object(kind, "fit", watched):
+    with patch.object(kind, "fit", watched), suppress(InterruptedError):
         PROTOCOLS[data](lambda **settings: kind(**settings), "validation")
     return found[0]
 

@@ -166,15 +166,16 @@ def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Intege
 
 def mean_before(panel: Panel, values: Floats, series: Integers, positions: Integers) -> Floats:
     """Return the mean of the known values (n_rows,) before each position of its series, (n,); NaN if there is none."""
-    codes, known = panel.codes(), ~np.isnan(values)
-    peaks = np.zeros(panel.n_series)
-    np.fmax.at(peaks, codes, np.abs(values))
-    peaks[peaks == 0] = 1.0
-    sums = np.zeros((2, len(values) + 1))
-    np.cumsum([known, np.where(known, values / peaks[codes], 0.0)], axis=1, out=sums[:, 1:])
-    starts = panel.indptr[series]
-    count, total = sums[:, starts + positions] - sums[:, starts]
-    return np.where(count > 0, peaks[series] * total / np.maximum(count, 1), np.nan)
+    out = np.full(len(series), np.nan)  # a running sum for each series: what comes later changes no digit
+    order = np.argsort(series, kind="stable")
+    asked, firsts = np.unique(series[order], return_index=True)
+    for i, mine in zip(asked, np.split(order, firsts[1:]), strict=True):
+        own = values[panel.series(i)]
+        sums = np.zeros((2, len(own) + 1))
+        np.cumsum([~np.isnan(own), np.nan_to_num(own)], axis=1, out=sums[:, 1:])
+        count, total = sums[:, positions[mine]]
+        out[mine] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return out
 
 
 def scaled_errors(forecaster: Any, horizon: int, n_origins: int = _N_ERROR_ORIGINS) -> NDArray[np.float64]:

@@ -150,9 +150,16 @@ def test_probabilistic_sharpe_by_hand():
     r = np.array([0.03, -0.01, 0.02, -0.02, 0.01, 0.04])
     z = (r - r.mean()) / r.std()
     s = r.mean() / r.std()
-    spread = 1 - (z**3).mean() * 0.1 + ((z**4).mean() - 1) / 4 * 0.1**2
-    assert_allclose(probabilistic_sharpe_ratio(r, benchmark=0.1), student_t.cdf((s - 0.1) * np.sqrt(5 / spread), 5))
-    assert_allclose(probabilistic_sharpe_ratio(r), student_t.cdf(s * np.sqrt(5), 5))  # the t-test of the mean
+    for benchmark in (0.1, 2.0):  # the wider of the errors at both ratios
+        spread = max(1 - (z**3).mean() * x + ((z**4).mean() - 1) / 4 * x**2 for x in (s, benchmark))
+        expected = student_t.cdf((s - benchmark) * np.sqrt(5 / spread), 5)
+        assert_allclose(probabilistic_sharpe_ratio(r, benchmark=benchmark), expected)
+
+
+@pytest.mark.parametrize("skewed", [1.0, -1.0])
+def test_skewed_returns_without_skill_seldom_pass(skewed):
+    returns = skewed * (np.random.default_rng(0).exponential(size=(2000, 60)) - 1)
+    assert np.mean([probabilistic_sharpe_ratio(one) > 0.95 for one in returns]) <= 0.06  # .083 with the error at 0
 
 
 def test_deflated_sharpe_asks_more_the_more_was_tried():
@@ -177,7 +184,7 @@ def test_the_best_of_many_without_skill_is_seldom_called_skilled():
 
 
 def test_returns_without_spread_have_no_sharpe():
-    for constant in ([0.1, 0.1], [0.1], [NAN, NAN]):
+    for constant in ([0.1, 0.1], [0.1], [NAN, NAN], [0.1] * 50):
         assert np.isnan(sharpe_ratio(constant)).all()
         assert np.isnan(probabilistic_sharpe_ratio(constant))
 

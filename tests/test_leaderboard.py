@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LinearRegression
 
-from seqcast import metrics
+from seqcast import HistoricAverage, Naive, metrics
 from seqcast.evaluation import (
     RollingOriginSplit,
     backtest,
@@ -272,3 +272,13 @@ def test_board_of_constant_series_has_no_verdict():
     assert board["verdict"].tolist() == ["reference", "forecasts missing", "forecasts missing"]
     with pytest.warns(UserWarning, match="1 of 1 series are constant"):
         assert len(scaled_errors(result)) == 0
+
+
+def test_infinite_forecasts_are_named_and_the_others_are_tested():
+    y = pd.Series(np.random.default_rng(0).normal(size=60), index=pd.date_range("2024-01-01", periods=60))
+    result = backtest({"a": Naive(), "b": HistoricAverage(), "c": Naive()}, y, cv=RollingOriginSplit(1, n_origins=20))
+    frame = result.forecasts
+    frame.loc[(frame["model"] == "c").idxmax(), "forecast"] = np.inf
+    board = leaderboard(result, reference="a")
+    assert board["verdict"].drop("b").to_dict() == {"a": "reference", "c": "infinite loss"}
+    assert np.isfinite(board.loc["b", "p_value"])

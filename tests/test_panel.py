@@ -99,3 +99,5 @@ def test_means_before_are_those_of_each_series_even_of_a_tiny_one_after_a_huge_o
     before = [values[panel.series(i)][:position] for i, position in zip(series, positions, strict=True)]
     expected = [np.nanmean(part**2) if (~np.isnan(part)).any() else NAN for part in before]
     assert_allclose(found, expected, rtol=1e-9)
+    later = np.where(steps < 17, values, 1e16)
+    assert_array_equal(mean_before(panel, later**2, series[[2, 4]], positions[[2, 4]]), found[[2, 4]])

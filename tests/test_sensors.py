@@ -1,5 +1,7 @@
 """Late readings, covariates as they were told, scores by regime, anomalies."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,6 +115,16 @@ def test_column_with_a_delay_is_hidden_ahead():
 
     backtest(Spy(), y, X, cv=RollingOriginSplit(H, n_origins=1), delay={"temp": 2})
     assert seen == [2, H]
+
+
+def test_late_columns_that_are_taken_for_known_ones_are_named():
+    y = series()
+    cv, delay = RollingOriginSplit(H, n_origins=2), {"temp": 0}
+    with pytest.warns(UserWarning, match=r"'ridge' learns from \['temp'\] as if they were known ahead"):
+        backtest({"ridge": RidgeForecaster(horizon=H, lookback=6)}, y, weather(y), cv=cv, delay=delay)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        backtest(RidgeForecaster(horizon=H, lookback=6, past_features=("temp",)), y, weather(y), cv=cv, delay=delay)
 
 
 @pytest.mark.parametrize(

@@ -124,13 +124,40 @@ def test_size_of_the_cosine_form_is_near_five_percent(horizon, n, phi):
     assert 0.02 <= np.mean(rejected) <= 0.08  # 600 draws: a standard error of .009
 
 
-@pytest.mark.parametrize(("horizon", "n"), [(1, 20), (1, 50), (1, 200), (12, 200)])
-def test_size_holds_where_the_differences_themselves_persist(horizon, n):
-    differences = np.random.default_rng(0).normal(size=(1000, n + horizon + 100))
-    differences = lfilter([1.0], [1.0, -0.8], differences)[:, 100:]
-    differences = lfilter(np.ones(horizon), [1.0], differences)[:, horizon:]
-    rejected = [diebold_mariano(one, np.zeros(n), horizon=horizon).p_value < 0.05 for one in differences]
-    assert 0.03 <= np.mean(rejected) <= 0.085  # a standard error of .008; without prewhitening .10, .11, .08 and .08
+def persistent(size, n):
+    """Losses that are an AR(.8), (*size, n)."""
+    return lfilter([1.0], [1.0, -0.8], np.random.default_rng(0).normal(size=(*size, n + 100)))[..., 100:]
+
+
+@pytest.mark.parametrize("n", [20, 50, 200])
+def test_size_holds_where_the_differences_themselves_persist(n, monkeypatch):
+    differences = persistent((1000,), n)
+
+    def rejected():
+        return np.mean([diebold_mariano(one, np.zeros(n)).p_value < 0.05 for one in differences])
+
+    assert 0.03 <= rejected() <= 0.08  # a standard error of .007
+    monkeypatch.setitem(diebold_mariano.__globals__, "persistence", lambda values, horizon: 0.0)
+    assert rejected() >= 0.08
+
+
+def test_skill_intervals_cover_where_losses_persist():
+    base, own = np.sqrt(squared_errors(np.random.default_rng(0), 50, phi=0.8, size=(2, 300)))
+    intervals = [skill_interval(0.4 * (x + y), y, n_bootstrap=300).interval for x, y in zip(base, own, strict=True)]
+    assert np.mean([low <= 0.2 <= high for low, high in intervals]) >= 0.92  # .86 without the share of the blocks
+
+
+def test_the_set_keeps_the_best_where_losses_persist():
+    losses = persistent((300, 2), 50).swapaxes(1, 2)
+    kept = [model_confidence_set(one, n_bootstrap=300).p_values.iloc[0] > 0.1 for one in losses]
+    assert np.mean(kept) >= 0.88  # .82 without the share of the blocks
+
+
+def test_infinite_losses_have_no_test():
+    loss = np.random.default_rng(0).random(50)
+    found = diebold_mariano(np.r_[np.inf, loss[1:]], loss)
+    assert (found.verdict, found.mean_difference) == ("infinite loss", np.inf)
+    assert np.isnan(found.p_value)
 
 
 def test_hln_rejects_a_third_of_true_nulls_with_autocorrelated_errors():

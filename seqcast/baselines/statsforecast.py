@@ -35,6 +35,8 @@ class AutoForecaster(SeriesForecaster):
             warnings.simplefilter("ignore")
             try:
                 return {**state, "model": _plain(model.fit(known).model_)}
+            except (TypeError, AttributeError, MemoryError):
+                raise
             except Exception as error:  # statsforecast raises bare ones
                 raise ValueError(f"statsforecast: {error}") from error
 
@@ -106,7 +108,7 @@ def _apply(model: Any, known: Floats, horizon: int, mean: Floats, spread: Floats
         warnings.simplefilter("ignore")
         try:
             found = model.forward(known, h=horizon, level=[_LEVEL])
-        except Exception:  # too few values for the orders, say
+        except (ValueError, IndexError):  # too few values for the orders
             return mean, spread
     low, high = (np.asarray(found[f"{side}-{_LEVEL}"], dtype=np.float64) for side in ("lo", "hi"))
     found_mean, found_spread = np.asarray(found["mean"], dtype=np.float64), (high - low) / (2 * ndtri(0.9))

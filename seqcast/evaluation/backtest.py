@@ -12,7 +12,7 @@ from pandas.tseries.offsets import BaseOffset
 from seqcast.evaluation.cells import Answer, Cell, Work
 from seqcast.evaluation.folds import cut_folds, read_history, targets_of
 from seqcast.evaluation.knowledge import Knowledge, split_issues
-from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster
+from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster, is_forecaster
 from seqcast.evaluation.result import BacktestResult
 from seqcast.evaluation.running import run
 from seqcast.exceptions import ModelFailedWarning
@@ -57,7 +57,8 @@ def backtest(
         Levels between 0 and 1 to forecast as well.
     delay : int or dict, default=0
         Steps by which readings come late: of all series, or by series and by column of X. At an origin the last `delay`
-        values are masked; a column of X with a delay, of 0 too, is a reading, and is masked in the steps ahead as well.
+        values are masked; a column of X with a delay, of 0 too, is a reading, and is masked in the steps ahead as well:
+        name it in the forecaster's ``past_features``.
     n_jobs : int, optional
         Fits to run in parallel, through joblib; ``joblib.parallel_config`` decides where.
     folder : str or Path, optional
@@ -89,6 +90,7 @@ def backtest(
     history = read_history(X, y, _freq_of(named))
     knowledge = Knowledge.of(history, delay, issues)
     folds = cut_folds(cv, history.panel)
+    _warn_of_readings(named, knowledge.columns(history))
     work = Work(history, knowledge, folds, targets_of(history.panel, folds, knowledge.delays), levels)
     cells = _cells(named, refit, len(folds.origins))
     answers = run(cells, work, n_jobs=n_jobs, folder=folder, verbose=verbose)
@@ -168,6 +170,19 @@ def _levels(quantiles: Sequence[float] | None) -> list[float]:
     if levels and not 0 < levels[0] <= levels[-1] < 1:
         raise ValueError(f"quantiles must lie between 0 and 1, got {levels}.")
     return levels
+
+
+def _warn_of_readings(named: dict[Hashable, Any], late: list[Hashable]) -> None:
+    """Warn of forecasters that take a column that comes late for one that is known ahead."""
+    for name, model in named.items():
+        ahead = [column for column in late if is_forecaster(model) and column not in model.past_features]
+        if ahead:
+            warnings.warn(
+                f"{name!r} learns from {ahead} as if they were known ahead, but delay says that they come late. Name "
+                "them in past_features.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _cells(named: dict[Hashable, Any], refit: bool | int, n_folds: int) -> list[Cell]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from seqcast.evaluation.bootstrap import block_length, bootstrap_means
+from seqcast.evaluation.dependence import persistence, share_of_blocks
 from seqcast.evaluation.diebold_mariano import TOO_FEW, is_enough
 from seqcast.panel import Floats
 
@@ -77,10 +78,11 @@ def model_confidence_set(
     mean losses L over the origins, "max" takes ``T = max_i t_i``, t_i the difference of L_i from the mean of the set
     over its standard error; "range" ``T = max_ij t_ij`` of the pairs. Standard errors and the distribution of T come
     from a circular block bootstrap whose blocks cover the horizon (``horizon (n / horizon)^(1/3)``
-    origins). Two corrections for few blocks are not in the reference: blocks of length l find (n - l) / n of the
-    variance, and the standard error of n / l of them is uncertain. So a resampled T is multiplied by ``sqrt(n / (n -
-    l))`` and divided by ``sqrt(chi2 / d)``, chi2 drawn with d = n / l - 1 degrees of freedom, as in Student's t. The
-    p-value of a model is the largest of all p-values up to its elimination.
+    origins). Three corrections for few blocks are not in the reference: blocks of length l find (n - l) / n of the
+    variance, and less where differences persist beyond them, and the standard error of n / l of them is uncertain. So a
+    resampled T is multiplied by ``sqrt(n / (n - l) / w)``, w as in `skill_interval` with the models' mean correlation,
+    and divided by ``sqrt(chi2 / d)``, chi2 drawn with d = n / l - 1 degrees of freedom, as in Student's t. The p-value
+    of a model is the largest of all p-values up to its elimination.
 
     Assumed: loss differences are stationary with short memory. With fewer than four independent origins all models
     stay, with a warning; with hardly more, few leave. In simulations of equal models the set keeps its level, to within
@@ -116,7 +118,9 @@ def model_confidence_set(
     random, n = np.random.default_rng(random_state), len(values)
     resampled = bootstrap_means(values, length, n_bootstrap, random)
     freedom = n / length - 1
-    widening = np.sqrt(n / (n - length) * freedom / random.chisquare(freedom, n_bootstrap))
+    r = float(np.mean([persistence(difference, horizon) for difference in _centred(values).T]))
+    share = share_of_blocks(r, length, horizon)
+    widening = np.sqrt(n / (n - length) / share * freedom / random.chisquare(freedom, n_bootstrap))
     p_values = _eliminate(values.mean(axis=0), resampled, statistic, widening)
     included = [name for name, p in zip(frame.columns, p_values, strict=True) if p > 1 - level]
     return ModelConfidenceSet(included, pd.Series(p_values, index=frame.columns), length)

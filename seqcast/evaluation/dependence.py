@@ -4,7 +4,7 @@ import numpy as np
 
 from seqcast.panel import Floats
 
-__all__ = ["persistence"]
+__all__ = ["persistence", "share_of_blocks"]
 
 LONGEST = 0.97
 CAUTION = 10
@@ -31,3 +31,18 @@ def persistence(values: Floats, horizon: int) -> float:
     share = horizon / len(values)
     correlation = centred[horizon:] @ centred[:-horizon] / energy
     return float(np.clip(correlation + (1 + CAUTION * correlation) * share, 0.0, LONGEST))
+
+
+def share_of_blocks(r: float, length: int, horizon: int) -> float:
+    """What blocks of `length` origins hold of the variance of a mean of an AR(1) over horizons, with correlation `r`.
+
+    ``(1 + 2 sum_{k < m} (1 - k / m) r^k) (1 - r) / (1 + r)``, m = length / horizon.
+
+    Examples
+    --------
+    >>> share_of_blocks(0.0, 4, 1), round(share_of_blocks(0.8, 4, 1), 2)
+    (1.0, 0.34)
+    """
+    m = length / horizon
+    lags = np.arange(1, np.ceil(m))
+    return float((1 + 2 * ((1 - lags / m) * r**lags).sum()) * (1 - r) / (1 + r))

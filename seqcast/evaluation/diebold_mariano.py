@@ -10,9 +10,9 @@ from scipy.stats import false_discovery_control
 
 from seqcast.evaluation.dependence import persistence
 
-__all__ = ["TOO_FEW", "DieboldMariano", "adjust_p_values", "diebold_mariano", "is_enough", "verdict_of"]
+__all__ = ["INFINITE", "TOO_FEW", "DieboldMariano", "adjust_p_values", "diebold_mariano", "is_enough", "verdict_of"]
 
-TOO_FEW = "too few independent origins"
+TOO_FEW, INFINITE = "too few independent origins", "infinite loss"
 FEWEST = 12  # origins: with fewer "ewc" has one degree of freedom, and finds nothing
 METHODS, ADJUSTMENTS = ("ewc", "hln"), ("holm", "benjamini-hochberg")
 
@@ -28,7 +28,7 @@ class DieboldMariano:
     interval : tuple of float
         Confidence interval of the mean difference.
     statistic, p_value : float
-        Of the two-sided test that the mean difference is 0; NaN where there are too few independent origins.
+        Of the two-sided test that the mean difference is 0; NaN where there is no verdict.
     degrees_of_freedom : int
         Of Student's t distribution.
     n_origins : int
@@ -36,7 +36,7 @@ class DieboldMariano:
     method : str
         "ewc" or "hln".
     verdict : str
-        Of a: "better", "worse", "not distinguishable" or "too few independent origins".
+        Of a: "better", "worse", "not distinguishable", "too few independent origins" or "infinite loss".
     """
 
     mean_difference: float
@@ -92,7 +92,7 @@ def diebold_mariano(
     nor has "ewc" one with fewer than 12 origins, where it has a single degree of freedom. Losses that depend on the
     hour need origins at the same hour: others bring its cycle into the differences.
     Where errors are autocorrelated beyond the horizon "hln" rejects a true null far too often; "ewc" holds its size
-    (``benchmarks/significance.py``). The price is power: a dozen origins find only large differences.
+    from 20 origins on (``benchmarks/significance.py``). The price is power: a dozen origins find next to nothing.
 
     References
     ----------
@@ -125,8 +125,9 @@ def diebold_mariano(
     difference = (a - b)[~np.isnan(a - b)]
     n = len(difference)
     mean = float(difference.mean()) if n else np.nan
-    if not is_enough(n, horizon) or (method == "ewc" and n < FEWEST):
-        return DieboldMariano(mean, (np.nan, np.nan), np.nan, np.nan, 0, n, method, TOO_FEW)
+    if np.isinf(difference).any() or not is_enough(n, horizon) or (method == "ewc" and n < FEWEST):
+        why = INFINITE if np.isinf(difference).any() else TOO_FEW
+        return DieboldMariano(mean, (np.nan, np.nan), np.nan, np.nan, 0, n, method, why)
     error, freedom = (_cosine_error if method == "ewc" else _autocovariance_error)(difference, horizon)
     with np.errstate(divide="ignore"):  # forecasts that differ by a constant
         statistic = float(np.divide(mean, error)) if mean else 0.0

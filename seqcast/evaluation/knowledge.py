@@ -46,6 +46,11 @@ class Knowledge:
         """Whether all rows up to an origin are known there, whichever it is."""
         return self.issues is None and not self.readings and not self.delays.any()
 
+    def columns(self, history: History) -> list[Hashable]:
+        """Labels of the columns of X that are readings."""
+        X = history.X if self.issues is None else self.issues
+        return [X.columns[k] if isinstance(X, pd.DataFrame) else k for k in self.readings]
+
     def at(self, history: History, origin: int) -> History:
         """Return the history as it was known at a step of the grid."""
         if self.is_complete:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from seqcast import metrics
-from seqcast.evaluation.diebold_mariano import TOO_FEW, adjust_p_values, diebold_mariano, verdict_of
+from seqcast.evaluation.diebold_mariano import INFINITE, TOO_FEW, adjust_p_values, diebold_mariano, verdict_of
 from seqcast.evaluation.losses import Cells
 from seqcast.evaluation.result import BacktestResult
 from seqcast.evaluation.skill import skill_interval
@@ -42,7 +42,8 @@ def leaderboard(
         One row a model, sorted by MASE: ``MASE, RMSSE, sMAPE`` (percent); with quantiles ``SQL`` and the share of the
         truth between the lowest and the highest, ``coverage_80`` where these are 0.1 and 0.9; with a reference
         ``skill``, 1 - MASE / MASE of the reference, its 95 % interval ``skill_lower, skill_upper``, ``p_value`` and
-        ``verdict`` ("better", "worse", "not distinguishable" or "too few independent origins") and the
+        ``verdict`` ("better", "worse", "not distinguishable", "too few independent origins"; "forecasts missing" or
+        "infinite loss") and the
         ``independent_origins`` that these rest on; ``fit_seconds, predict_seconds``.
 
     Raises
@@ -61,7 +62,7 @@ def leaderboard(
     panel share their shocks, so that more series are not more evidence, and more time is. The interval is that of
     `skill_interval`, the p-value that of `diebold_mariano`, adjusted by Holm for the number of models; their notes say
     what they assume. A model is called better or worse where p < 5 % and the interval excludes 0. With fewer than four
-    origins that do not overlap there are neither.
+    origins that do not overlap there are neither, with fewer than twelve origins an interval and no verdict.
 
     Examples
     --------
@@ -82,8 +83,11 @@ def leaderboard(
     rows = [_measures(cells, k, levels, mase[k]) for k in range(len(models))]
     board = pd.DataFrame(rows, index=pd.Index(models, name="model", tupleize_cols=False))
     if reference is not None:
-        losses = np.stack([cells.by_origin(one) for one in mase], axis=1)[cells.is_scored.any(axis=0)]
+        is_infinite = np.array([np.isinf(one).any() for one in mase])
+        finite = [np.where(np.isinf(one).any(), np.nan, one) for one in mase]
+        losses = np.stack([cells.by_origin(one) for one in finite], axis=1)[cells.is_scored.any(axis=0)]
         compared = _compare(losses, models.index(reference), cells.overlap, random_state)
+        compared.loc[is_infinite & (compared["verdict"] != "reference"), "verdict"] = INFINITE
         board = pd.concat([board, compared.set_axis(board.index)], axis=1)
     return board.join(result.seconds.add_suffix("_seconds")).sort_values("MASE", kind="stable")
 

@@ -7,9 +7,8 @@ import numpy.typing as npt
 from scipy.special import stdtrit
 
 from seqcast.evaluation.bootstrap import block_length, bootstrap_means
-from seqcast.evaluation.dependence import persistence
+from seqcast.evaluation.dependence import persistence, share_of_blocks
 from seqcast.evaluation.diebold_mariano import is_enough
-from seqcast.panel import Floats
 
 __all__ = ["Skill", "skill_interval"]
 
@@ -107,18 +106,10 @@ def skill_interval(
     resampled = _skill(bootstrap_means(pair, length, n_bootstrap, np.random.default_rng(random_state)))
     if not np.isfinite(resampled).all():
         return unknown
-    scale = np.sqrt(n / (n - length) / _share_of_blocks(pair, float(skill), length, horizon))
+    r = max(persistence(values, horizon) for values in (pair @ [1.0, skill - 1.0], *pair.T))
+    scale = np.sqrt(n / (n - length) / share_of_blocks(r, length, horizon))
     half = stdtrit(n / length - 1, (1 + level) / 2) * scale * np.std(resampled)
     return Skill(float(skill), (float(skill - half), float(min(skill + half, 1.0))), n // horizon)
-
-
-def _share_of_blocks(pair: Floats, skill: float, length: int, horizon: int) -> float:
-    """What blocks hold of the variance of the mean of losses (n, 2) that are correlated beyond them."""
-    difference = pair @ [1.0, skill - 1.0]
-    r = max(persistence(values, horizon) for values in (difference, *pair.T))
-    m = length / horizon
-    lags = np.arange(1, np.ceil(m))
-    return float((1 + 2 * ((1 - lags / m) * r**lags).sum()) * (1 - r) / (1 + r))
 
 
 def _skill(means: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -31,7 +31,7 @@ NAIVE_IS_ENOUGH = 1.01  # if the squared error of the center of the window is at
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 CHUNK = 4096
-MAX_HELD = 8000  # windows whose regressors are held in memory, 64 MiB at most
+MAX_HELD = 2**24  # regressors of all windows that are held in memory, 64 MiB
 N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
 
 
@@ -66,7 +66,8 @@ def fit_linear(
             past = network.normalise(batch)
             yield network.linear.design(past.z, past.features), *network.targets(batch, past)
 
-    held = list(batches()) if len(train.rows) <= MAX_HELD else None  # to fill in targets they are passed several times
+    few = len(train.rows) * len(network.linear.weight) <= MAX_HELD
+    held = list(batches()) if few else None  # targets that are missing take several passes
     source = batches if held is None else lambda: held
     path = RidgePath(source, network.linear.expected, imputing_penalty=min(penalty, 1e6))
     if validation is not None:

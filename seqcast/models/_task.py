@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from seqcast.exceptions import ShortSeriesError
 from seqcast.metrics import seasonal_scale
@@ -219,20 +220,24 @@ def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
     """The first choice within a standard error or 1 % of the best; then others that are hardly worse, best first.
 
     These are within two standard errors or 2 % of the best, and within 3 %. The last value comes first if it is within
-    two standard errors and 20 %: on exchange rates, ridges seemed better by up to 5 % and were up to 23 % worse later.
+    20 %, and within the 95 % interval of the difference (Student's, with as many degrees of freedom as there are whole
+    horizons, less one) where the best is more than the window's mean. On exchange rates, ridges seemed better by up to
+    5 % and were up to 23 % worse later.
     """
     lowest = min(trials.values(), key=lambda trial: trial.mean)
 
-    def is_near(trial: Trial, n: int) -> bool:
+    def is_near(trial: Trial, n: float) -> bool:
         known = ~np.isnan(trial.errors)
         excess = np.where(known, trial.errors - lowest.errors, 0.0)
         mean, variance = mean_and_variance(excess, known, lowest.series, lowest.times)
         return mean <= n * max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
 
-    def is_tolerable(trial: Trial, share: float) -> bool:
-        return is_near(trial, 2) and trial.mean <= (1 + share) * lowest.mean
+    def is_tolerable(trial: Trial, share: float, n: float = 2.0) -> bool:
+        return is_near(trial, n) and trial.mean <= (1 + share) * lowest.mean
 
-    naive = [choice for choice, trial in trials.items() if choice.penalty == np.inf and is_tolerable(trial, DOUBTFUL)]
+    n_horizons = len(np.unique(lowest.times)) / lowest.errors.shape[1]
+    doubt = np.inf if np.isinf(lowest.penalty) else float(student.ppf(0.975, max(n_horizons - 1, 1)))
+    naive = [c for c, trial in trials.items() if c.penalty == np.inf and is_tolerable(trial, DOUBTFUL, doubt)]
     best = naive or [choice for choice, trial in trials.items() if is_near(trial, 1)]
     near = [choice for choice, trial in trials.items() if choice != best[0] and is_tolerable(trial, TOLERABLE)]
     return [best[0], *sorted(near, key=lambda choice: trials[choice].mean)]

@@ -116,8 +116,8 @@ def _moments(batches: Batches) -> tuple[torch.Tensor, torch.Tensor, bool]:
 
 
 def _imputed_cross(batches: Batches, coefficients: torch.Tensor) -> torch.Tensor:
-    cross = torch.zeros((), dtype=torch.float64)
-    for design, target, weight in batches():  # in single precision: what is filled in is a guess
-        filled = torch.where(weight > 0, target, design @ coefficients.to(design.dtype))
-        cross = cross + (design.T @ filled).double()
+    cross = torch.zeros(())
+    for design, target, weight in batches():
+        design = design.double()
+        cross = cross + design.T @ torch.where(weight > 0, target.double(), design @ coefficients)
     return cross

@@ -49,7 +49,7 @@ def plot_skill(board: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> [text.get_text() for text in plot_skill(board).get_yticklabels()]
     ['lstm', 'naive']
     """
-    if "skill_lower" not in board:
+    if not isinstance(board, pd.DataFrame) or "skill_lower" not in board:
         raise ValueError("The board has no skill: give leaderboard(result, reference=...) the model to compare with.")
     board = board.sort_values("skill", ascending=False, na_position="last", kind="stable")
     ax = ax if ax is not None else new_axes(height=1.1 + 0.38 * len(board))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from seqcast.metrics import max_drawdown
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["plot_equity"]
 
 
-def plot_equity(returns: pd.Series | pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def plot_equity(returns: pd.Series | pd.DataFrame | npt.NDArray, *, ax: Axes | None = None) -> Axes:
     """Draw the wealth that returns build up, and the drawdown from its peaks as shade.
 
     Parameters
     ----------
-    returns : Series or DataFrame
+    returns : Series, DataFrame or array
         Returns in order of time, one column a strategy; NaN leaves the wealth as it is.
     ax : Axes, optional
         Where to draw; by default a new figure.
@@ -40,7 +41,7 @@ def plot_equity(returns: pd.Series | pd.DataFrame, *, ax: Axes | None = None) ->
     """
     from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
 
-    frame = returns.to_frame() if isinstance(returns, pd.Series) else returns
+    frame = returns.to_frame() if isinstance(returns, pd.Series) else pd.DataFrame(returns)
     ax = ax if ax is not None else new_axes()
     times = plain_times(frame.index)
     for k, (name, column) in enumerate(frame.items()):
