@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -32,6 +31,7 @@ from seqcast._parameters import (
 )
 from seqcast.exceptions import ShortSeriesError, UnknownSeriesError
 from seqcast.frames import SERIES, Layout, read_features, read_target
+from seqcast.metrics._arrays import mean_r2
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.paths import draw_paths
 from seqcast.rolling import (
@@ -296,13 +296,12 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         ShortSeriesError
             If no series has two known rows.
         """
-        truth = X if y is None else y
-        _, actual, index = read_target(truth)
+        _, actual, index = read_target(X if y is None else y)
         forecast = np.asarray(self.predict(X)).reshape(actual.shape)
         is_panel = isinstance(index, pd.MultiIndex)
         groups = pd.factorize(index.get_level_values(0))[0] if is_panel else np.zeros(len(actual), np.int64)
         weight = np.ones(len(actual)) if sample_weight is None else np.asarray(sample_weight)
-        score = _mean_r2(actual, forecast, groups, weight)
+        score = mean_r2(actual, forecast, groups, weight)
         if np.isnan(score):
             raise ShortSeriesError(
                 f"R² needs two known rows of a series, got {len(actual)} row(s). "
@@ -329,9 +328,22 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         errors = errors_at(self, panel, series, positions, horizon)
         times = panel.axis.index(panel.first[series] + positions - 1).rename("origin")
         if panel.n_series > 1:
-            labels = pd.Index([panel.ids[i] for i in series], tupleize_cols=False)
+            labels = pd.Index(panel.ids, tupleize_cols=False)[series]
             times = pd.MultiIndex.from_arrays([labels, times], names=["series", "origin"])
         return pd.DataFrame(errors, index=times, columns=pd.RangeIndex(1, horizon + 1, name="step"))
+
+    def verdict(self) -> Any:
+        """Return what forecasts from the latest origins of the history say: skill against naive forecasts, and faults.
+
+        Returns
+        -------
+        Verdict
+            ``print`` it; ``findings`` is empty if no fault was found. The fit has seen these values, which flatters it.
+        """
+        check_is_fitted(self)
+        from seqcast.models._tail import verdict_on_history  # loads torch
+
+        return verdict_on_history(self)
 
     def save(self, path: Any) -> None:
         """Write the fitted forecaster to one file, which ``seqcast.load`` reads; ensembles with their members.
@@ -436,14 +448,3 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         self, panel: Panel, cutoffs: Integers, horizon: int, quantiles: Sequence[float] | None = None
     ) -> Floats:
         return forecast_origins(self, panel, cutoffs, horizon, check_quantiles(quantiles))
-
-
-def _mean_r2(actual: Floats, forecast: Floats, groups: Integers, weight: Floats) -> float:
-    """Mean R² over series: columns, and groups of rows; NaN where none has two known rows."""
-    scores = []
-    for column in range(actual.shape[1]):
-        for group in np.unique(groups):
-            rows = (groups == group) & ~np.isnan(actual[:, column])
-            if rows.sum() > 1:
-                scores.append(r2_score(actual[rows, column], forecast[rows, column], sample_weight=weight[rows]))
-    return float(np.mean(scores)) if scores else np.nan

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import seqcast
-from seqcast import GRUForecaster, RidgeForecaster
+from seqcast import ETS, GRUForecaster, HistoricAverage, Naive, RidgeForecaster, SeasonalNaive
 from seqcast.datasets import load_dataset, make_series
 from seqcast.models._tail import tail_origins
 from seqcast.models._task import split_in_time
@@ -246,3 +246,17 @@ def test_the_verdict_is_saved_and_shown(tmp_path):
 def test_without_a_tail_the_verdict_is_unknown():
     y = pd.Series(wave())
     assert RidgeForecaster(validation_fraction=0.0).fit(y).verdict() == Verdict()
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [(Naive, "lagged copy"), (SeasonalNaive, "lagged copy"), (HistoricAverage, "flat line"), (ETS, None)],
+)
+def test_baselines_have_a_verdict_too(kind, fault):
+    y = make_series(300, seasons=((12, 1.0),), noise=0.3, random_state=0)
+    found = names(kind(horizon=6, season_length=12).fit(y).verdict())
+    assert fault in found if fault else found == []
+
+
+def test_a_history_without_a_whole_horizon_has_no_verdict():
+    assert Naive(horizon=6).fit(pd.Series([1.0, 2.0, 4.0])).verdict() == Verdict()

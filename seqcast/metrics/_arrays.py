@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import r2_score
 
 __all__ = [
     "Axis",
     "Floats",
     "increasing",
     "mean_known",
+    "mean_r2",
     "pair",
     "plain",
     "ratio",
@@ -90,3 +92,14 @@ def plain(value: npt.ArrayLike) -> Floats:
     """A float for a single number, else the array."""
     value = np.asarray(value, dtype=np.float64)
     return value if value.ndim else float(value)
+
+
+def mean_r2(actual: npt.NDArray, forecast: npt.NDArray, groups: npt.NDArray, weight: npt.NDArray) -> float:
+    """Mean R² over series: columns, and groups of rows; NaN where none has two known rows."""
+    scores = []
+    for column in range(actual.shape[1]):
+        for group in np.unique(groups):
+            rows = (groups == group) & ~np.isnan(actual[:, column])
+            if rows.sum() > 1:
+                scores.append(r2_score(actual[rows, column], forecast[rows, column], sample_weight=weight[rows]))
+    return float(np.mean(scores)) if scores else np.nan
