@@ -45,6 +45,7 @@ from seqcast.rolling import (
 )
 from seqcast.schema import Schema
 from seqcast.times import season_length_of
+from seqcast.verdict import Verdict, judge_history
 
 __all__ = ["BOUNDS", "BaseForecaster"]
 
@@ -332,7 +333,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             times = pd.MultiIndex.from_arrays([labels, times], names=["series", "origin"])
         return pd.DataFrame(errors, index=times, columns=pd.RangeIndex(1, horizon + 1, name="step"))
 
-    def verdict(self) -> Any:
+    def verdict(self) -> Verdict:
         """Return what forecasts from the latest origins of the history say: skill against naive forecasts, and faults.
 
         Returns
@@ -341,9 +342,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             ``print`` it; ``findings`` is empty if no fault was found. The fit has seen these values, which flatters it.
         """
         check_is_fitted(self)
-        from seqcast.models._tail import verdict_on_history  # loads torch
-
-        return verdict_on_history(self)
+        return judge_history(self)
 
     def save(self, path: Any) -> None:
         """Write the fitted forecaster to one file, which ``seqcast.load`` reads; ensembles with their members.

@@ -13,7 +13,7 @@ from sklearn.base import clone
 import seqcast
 from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
 from seqcast.exceptions import ShortSeriesError
-from seqcast.models._calibration import hac_variance
+from seqcast.gains import hac_variance
 from seqcast.models._model import interpolate_levels
 from seqcast.models._task import (
     Choice,

@@ -28,7 +28,8 @@ networks
 training
 persistence
 rolling
-paths
+paths gains
+verdict
 base
 series
 models baselines

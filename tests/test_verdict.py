@@ -11,10 +11,10 @@ from seqcast import ETS, GRUForecaster, HistoricAverage, Naive, RidgeForecaster,
 from seqcast.datasets import load_dataset, make_series
 from seqcast.models._tail import tail_origins
 from seqcast.models._task import split_in_time
-from seqcast.models._verdict import Tail, Training, Verdict, judge
 from seqcast.panel import Panel
 from seqcast.rolling import known_before
 from seqcast.training import TrainingOptions, is_cut_short, loss_function
+from seqcast.verdict import Tail, Training, Verdict, judge
 
 HORIZON, SEASON = 6, 12
 

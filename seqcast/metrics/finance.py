@@ -352,7 +352,7 @@ def deflated_sharpe_ratio(returns: npt.ArrayLike, trial_ratios: npt.ArrayLike) -
     --------
     >>> returns = [0.01, -0.01, 0.02, 0.00]
     >>> round(deflated_sharpe_ratio(returns, [0.447, 0.1, -0.2]), 3), round(deflated_sharpe_ratio(returns, [0.447]), 3)
-    (0.606, 0.749)
+    (0.605, 0.749)
     """
     ratios = _known(trial_ratios)
     if len(ratios) == 0:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqcast.gains import moments
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.linear import RidgePath
 from seqcast.networks.normalization import window_center
@@ -15,9 +16,6 @@ from seqcast.training import EVALUATION_BATCH, Loss, Sample, loss_of
 __all__ = [
     "fit_linear",
     "fit_width",
-    "hac_variance",
-    "mean_and_variance",
-    "moments",
     "residual_spread",
     "set_typical_scale",
     "trusted_share",
@@ -130,43 +128,6 @@ def trusted_share(
     variance = max(variance for _, variance in moments(scores, known, series, times))
     precisions = 1 / PRIOR_DEVIATION**2, 1 / max(variance, 1e-12)
     return float(np.clip(np.average([prior, share], weights=precisions), 0, 1))
-
-
-def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Integers) -> tuple[float, float]:
-    """Mean of gains (n, horizon), and the variance of that mean; 0 and 1 if there are too few to tell.
-
-    It is taken over origins if they are at least two horizons; else over the steps of the tail or, where there are ten,
-    over series, whichever is more doubtful.
-    """
-    found = [m if np.isfinite(m[1]) else (0.0, 1.0) for m in moments(gain, known, series, times)]
-    return min(found, key=lambda moments: abs(moments[0]) / max(moments[1], 1e-300) ** 0.5)
-
-
-def moments(gain: Floats, known: Floats, series: Integers, times: Integers) -> list[tuple[float, float]]:
-    """Mean of gains and variance of that mean, infinite if there are too few; for each way to group them."""
-    horizon, origins = gain.shape[1], np.unique(times)
-    steps = times[:, None] + np.arange(horizon)
-    groups = [(steps, len(np.unique(steps)) // 4)]
-    if len(origins) >= 2 * horizon:
-        groups = [(np.broadcast_to(times[:, None], gain.shape), horizon - 1)]
-    elif len(np.unique(series)) >= 10:
-        groups.append((np.broadcast_to(series[:, None], gain.shape), 0))
-    found = []
-    for group, lags in groups:
-        _, code = np.unique(group, return_inverse=True)
-        total, count = np.bincount(code.ravel(), gain.ravel()), np.bincount(code.ravel(), known.ravel())
-        means = total[count > 0] / count[count > 0]
-        found.append((float(means.mean()), hac_variance(means, lags) if len(means) > 2 else np.inf))
-    return found
-
-
-def hac_variance(x: Floats, lags: int) -> float:
-    """Variance of the mean of an autocorrelated sequence, Bartlett weights up to `lags`; of white noise at least."""
-    n, centered = len(x), x - x.mean()
-    lags = min(lags, n - 1)
-    covariances = [centered[k:] @ centered[: n - k] / n for k in range(lags + 1)]
-    weights = [1.0, *(2 * (1 - k / (lags + 1)) for k in range(1, lags + 1))]
-    return float(max(np.dot(weights, covariances), x.var(ddof=1)) / n)
 
 
 @torch.inference_mode()

@@ -1,7 +1,6 @@
 """What a verdict looks at: forecasts of the validation tail before it is learned from, and how training went."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,18 +8,17 @@ from numpy.typing import NDArray
 
 from seqcast.models._model import WindowModel
 from seqcast.models._task import Split, Task
-from seqcast.models._verdict import Tail, Training, Verdict, judge
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
-from seqcast.rolling import answer, known_before, latest_origins, scales
+from seqcast.rolling import known_before
 from seqcast.training import EVALUATION_BATCH, Sample, TrainingOptions, is_cut_short
+from seqcast.verdict import Tail, Training, Verdict, few_pairs, judge
 
-__all__ = ["TailCheck", "check_tail", "verdict_of", "verdict_on_history"]
+__all__ = ["TailCheck", "check_tail", "verdict_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-N_WINDOWS = 500  # of the tail, at most, that are looked at
 N_SEEN = 4000  # training windows, at most, whose extremes count as seen
 
 
@@ -73,29 +71,7 @@ def verdict_of(checks: list[TailCheck], panel: Panel, split: Split, unit: Floats
 
 def tail_origins(split: Split, horizon: int) -> tuple[Integers, Integers]:
     """Series and positions of some origins of the tail, in neighbouring pairs, whatever the lookback."""
-    return _thinned(*split.origins(len(split.panel.values), horizon, part="validation"))
-
-
-def verdict_on_history(forecaster: Any) -> Verdict:
-    """Judge forecasts from the latest origins of the history, which the fit has seen."""
-    panel, horizon, season_length = forecaster.panel_, forecaster.horizon, forecaster.season_length_
-    series, positions = _thinned(*latest_origins(panel, N_WINDOWS, horizon))
-    if not len(series):
-        return Verdict()
-    forecast = answer(forecaster, panel, series, positions, horizon, None)
-    truth = panel.values_at(series, positions, horizon)
-    naive, seasonal = (known_before(panel, series, positions, horizon, season) for season in (1, season_length))
-    unit = scales(forecaster, panel)[series]
-    tail = Tail(truth, forecast, naive, seasonal, series, panel.first[series] + positions, unit)
-    return judge(tail, Training(), season_length)
-
-
-def _thinned(series: Integers, positions: Integers) -> tuple[Integers, Integers]:
-    if len(series) <= N_WINDOWS:
-        return series, positions
-    first = np.linspace(0, len(series) - 2, N_WINDOWS // 2).astype(np.int64)
-    kept = np.union1d(first, first + 1)
-    return series[kept], positions[kept]
+    return few_pairs(*split.origins(len(split.panel.values), horizon, part="validation"))
 
 
 @torch.inference_mode()

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from seqcast.exceptions import ShortSeriesError
+from seqcast.gains import mean_and_variance
 from seqcast.metrics import seasonal_scale
-from seqcast.models._calibration import fit_linear, mean_and_variance, set_typical_scale
+from seqcast.models._calibration import fit_linear, set_typical_scale
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS

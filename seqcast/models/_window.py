@@ -16,12 +16,12 @@ from seqcast.models._calendar import Calendar
 from seqcast.models._member import Member
 from seqcast.models._tail import verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
-from seqcast.models._verdict import Verdict
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
 from seqcast.rolling import scales
 from seqcast.transforms import TRANSFORMS
+from seqcast.verdict import Verdict
 
 __all__ = ["WindowForecaster"]
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from seqcast.models._calibration import moments
+from seqcast.gains import moments
+from seqcast.rolling import answer, known_before, latest_origins, scales
 
-__all__ = ["Finding", "Tail", "Training", "Verdict", "judge"]
+__all__ = ["Finding", "Tail", "Training", "Verdict", "few_pairs", "judge", "judge_history"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -23,6 +24,7 @@ TOO_WIDE = 1.0  # half an interval of the skill that says nothing
 ALIKE = 0.9  # correlation of the changes of a copy with those of what it copies
 FLAT = 0.02  # of the standard deviation of the truth
 NOVEL = 2.0  # times the most extreme value of the training windows
+N_WINDOWS = 500  # of a tail, at most, that are looked at
 SAME_LOSS = 0.9  # training loss over validation loss
 
 
@@ -146,6 +148,29 @@ def judge(tail: Tail, training: Training, season_length: int) -> Verdict:
     if any(finding.name == "lagged copy" for finding in findings):
         findings = [finding for finding in findings if finding.name != "flat line"]  # it goes without saying
     return Verdict(*naive, *seasonal, len(np.unique(tail.times)), tuple(findings))
+
+
+def judge_history(forecaster: Any) -> Verdict:
+    """Judge forecasts from the latest origins of the history, which the fit has seen."""
+    panel, horizon, season_length = forecaster.panel_, forecaster.horizon, forecaster.season_length_
+    series, positions = few_pairs(*latest_origins(panel, N_WINDOWS, horizon))
+    if not len(series):
+        return Verdict()
+    forecast = answer(forecaster, panel, series, positions, horizon, None)
+    truth = panel.values_at(series, positions, horizon)
+    naive, seasonal = (known_before(panel, series, positions, horizon, season) for season in (1, season_length))
+    unit = scales(forecaster, panel)[series]
+    tail = Tail(truth, forecast, naive, seasonal, series, panel.first[series] + positions, unit)
+    return judge(tail, Training(), season_length)
+
+
+def few_pairs(series: Integers, positions: Integers) -> tuple[Integers, Integers]:
+    """Some of many origins, in neighbouring pairs."""
+    if len(series) <= N_WINDOWS:
+        return series, positions
+    first = np.linspace(0, len(series) - 2, N_WINDOWS // 2).astype(np.int64)
+    kept = np.union1d(first, first + 1)
+    return series[kept], positions[kept]
 
 
 def _skill(tail: Tail, reference: Floats) -> tuple[float, float]:

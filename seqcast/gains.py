@@ -1,0 +1,44 @@
+"""Gains of one forecast over another at many origins: their mean, and the variance of that mean."""
+
+import numpy as np
+
+from seqcast.panel import Floats, Integers
+
+__all__ = ["hac_variance", "mean_and_variance", "moments"]
+
+
+def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Integers) -> tuple[float, float]:
+    """Mean of gains (n, horizon), and the variance of that mean; 0 and 1 if there are too few to tell.
+
+    It is taken over origins if they are at least two horizons; else over the steps of the tail or, where there are ten,
+    over series, whichever is more doubtful.
+    """
+    found = [m if np.isfinite(m[1]) else (0.0, 1.0) for m in moments(gain, known, series, times)]
+    return min(found, key=lambda moments: abs(moments[0]) / max(moments[1], 1e-300) ** 0.5)
+
+
+def moments(gain: Floats, known: Floats, series: Integers, times: Integers) -> list[tuple[float, float]]:
+    """Mean of gains and variance of that mean, infinite if there are too few; for each way to group them."""
+    horizon, origins = gain.shape[1], np.unique(times)
+    steps = times[:, None] + np.arange(horizon)
+    groups = [(steps, len(np.unique(steps)) // 4)]
+    if len(origins) >= 2 * horizon:
+        groups = [(np.broadcast_to(times[:, None], gain.shape), horizon - 1)]
+    elif len(np.unique(series)) >= 10:
+        groups.append((np.broadcast_to(series[:, None], gain.shape), 0))
+    found = []
+    for group, lags in groups:
+        _, code = np.unique(group, return_inverse=True)
+        total, count = np.bincount(code.ravel(), gain.ravel()), np.bincount(code.ravel(), known.ravel())
+        means = total[count > 0] / count[count > 0]
+        found.append((float(means.mean()), hac_variance(means, lags) if len(means) > 2 else np.inf))
+    return found
+
+
+def hac_variance(x: Floats, lags: int) -> float:
+    """Variance of the mean of an autocorrelated sequence, Bartlett weights up to `lags`; of white noise at least."""
+    n, centered = len(x), x - x.mean()
+    lags = min(lags, n - 1)
+    covariances = [centered[k:] @ centered[: n - k] / n for k in range(lags + 1)]
+    weights = [1.0, *(2 * (1 - k / (lags + 1)) for k in range(1, lags + 1))]
+    return float(max(np.dot(weights, covariances), x.var(ddof=1)) / n)
