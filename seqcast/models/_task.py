@@ -234,7 +234,7 @@ def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
         return mean <= n * max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
 
     def is_tolerable(trial: Trial, share: float, n: float = 2.0) -> bool:
-        return is_near(trial, n) and trial.mean <= (1 + share) * lowest.mean
+        return (np.isinf(n) or is_near(trial, n)) and trial.mean <= (1 + share) * lowest.mean
 
     n_horizons = len(np.unique(lowest.times)) / lowest.errors.shape[1]
     doubt = np.inf if np.isinf(lowest.penalty) else float(student.ppf(0.975, max(n_horizons - 1, 1)))
