@@ -6,8 +6,7 @@ from seqcast.panel import Floats
 
 __all__ = ["persistence", "share_of_blocks"]
 
-LONGEST = 0.97
-CAUTION = 10
+CAUTION, LONGEST = 10, 3.5
 
 
 def persistence(values: Floats, horizon: int) -> float:
@@ -15,14 +14,15 @@ def persistence(values: Floats, horizon: int) -> float:
 
     The estimate r is raised by ``(1 + 10 r) horizon / n``: 1 + 3 r take away its bias (Kendall 1954, "Note on bias in
     the estimation of autocorrelation", Biometrika 41), the rest makes up for its scatter, which costs more where it is
-    too low than it gains where it is too high (``benchmarks/significance.py``).
+    too low than it gains where it is too high. It ends at ``1 - 3.5 horizon / n``: longer memory can't be told from a
+    trend. Both numbers are from simulation (``benchmarks/significance.py``).
 
     Examples
     --------
     >>> persistence(np.array([1.0, -1.0] * 20), 1)
     0.0
-    >>> round(persistence(np.arange(200.0), 1), 2)
-    0.97
+    >>> round(persistence(np.arange(200.0), 1), 4)
+    0.9825
     """
     centred = values - values.mean()
     energy = centred @ centred
@@ -30,7 +30,7 @@ def persistence(values: Floats, horizon: int) -> float:
         return 0.0
     share = horizon / len(values)
     correlation = centred[horizon:] @ centred[:-horizon] / energy
-    return float(np.clip(correlation + (1 + CAUTION * correlation) * share, 0.0, LONGEST))
+    return float(np.clip(correlation + (1 + CAUTION * correlation) * share, 0.0, max(1 - LONGEST * share, 0.0)))
 
 
 def share_of_blocks(r: float, length: int, horizon: int) -> float:
