@@ -21,7 +21,7 @@ def main() -> None:
     figure = Figure(figsize=(9, 6.4), layout="constrained")
     upper, lower = figure.subplots(2)
     plot_forecast(names["co2"], forecast, ax=upper).set_title("the next 52 weeks", loc="right")
-    plot_backtest(names["result"], n_origins=4, ax=lower).set_title("12 origins in the past, the latest 4", loc="right")
+    plot_backtest(names["result"], n_origins=4, ax=lower).set_title("16 origins in the past, the latest 4", loc="right")
     figure.savefig(ROOT / "docs" / "co2.png", dpi=110)
     print(names["leaderboard"](names["result"], reference="Seasonal naive").round(3).to_string())
 
