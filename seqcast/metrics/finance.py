@@ -341,7 +341,7 @@ def deflated_sharpe_ratio(returns: npt.ArrayLike, trial_ratios: npt.ArrayLike) -
 
     with the variance V of the trials' ratios and the Euler–Mascheroni constant :math:`\gamma`. It is only as good as
     the list of trials is complete. The best of trials without skill passes 0.95 in 5 % of simulations at most, of
-    independent ones in 2.4 %.
+    independent ones in 2 %.
 
     References
     ----------
