@@ -83,7 +83,8 @@ def diebold_mariano(
     ``B = min(floor(.4 n^(2/3)), max(2, floor(n / 2 horizon)))``. V is divided by the share of the long-run variance
     that these cosines hold if d is an AR(1) over horizons, with its correlation r at the lag ``horizon``:
     ``mean_j (1 - r)^2 / (1 - 2 r cos(horizon pi j / n) + r^2)``. That is prewhitening in the manner of [4]_; without it
-    differences that are an AR(.8) reject a true null in up to 11 % of cases in place of 5. "hln": V is the variance
+    differences that are an AR(.8) reject a true null about twice as often as they should. r is set high, as it is
+    estimated low: `seqcast.evaluation.dependence` says by how much. "hln": V is the variance
     plus twice the autocovariances of d up to the lag ``horizon - 1`` (their Bartlett sum where that is not positive); t
     is multiplied by ``sqrt((n + 1 - 2 horizon + horizon (horizon - 1) / n) / n)`` and has n - 1 degrees of freedom.
 

@@ -297,7 +297,7 @@ def probabilistic_sharpe_ratio(returns: npt.ArrayLike, *, benchmark: float = 0.0
     with skewness :math:`\gamma_3` and kurtosis :math:`\gamma_4` of the returns, which are taken to be independent: for
     others compare `sharpe_ratio` with its standard error. [1]_ has the normal distribution in place of Student's; here
     the error is moreover that at :math:`S_*` where that is larger. So 60 returns without skill, symmetric or with a
-    skewness of -2, pass 0.95 in 5 % of cases at most (``benchmarks/finance.py``); with -6 it is 7 %.
+    skewness of -2, pass 0.95 in 5 % of cases at most (``benchmarks/finance.py``); more skewed ones more often.
 
     References
     ----------
