@@ -204,8 +204,8 @@ def test_members_are_made_of_choices_hardly_worse_than_the_best():
     base = 1 + 0.1 * random.random(200)
     excess = {"best": 0.0, "near": 0.015, "equal": 0.004, "worse": 0.03, "hopeless": 0.2}
     trials = {Choice(name, "mean", 12): trial(base + extra) for name, extra in excess.items()}
-    noisy = trial(base + random.normal(size=200))  # 2.5 % worse, but who knows
-    trials[Choice("unknown", "mean", 12)] = noisy._replace(errors=noisy.errors - noisy.mean + 1.025 * base.mean())
+    noise = random.exponential(size=200)  # 2.5 % worse, but who knows
+    trials[Choice("unknown", "mean", 12)] = trial(1.025 * base.mean() * noise / noise.mean())
     names = [choice.target_transform for choice in _near_the_best(trials)]
     assert names == ["best", "equal", "near", "unknown"]
 
@@ -213,11 +213,21 @@ def test_members_are_made_of_choices_hardly_worse_than_the_best():
 def test_the_last_value_gives_way_only_to_a_clear_gain():
     random = np.random.default_rng(0)
     base, last = 1 + 0.1 * random.random(200), Choice("none", "last", 12, penalty=np.inf)
-    for gain, noise, is_last in ((0.005, 0.0, True), (0.03, 0.0, False), (0.03, 1.0, True), (0.3, 4.0, False)):
-        shift = noise * random.normal(size=200)
-        naive = trial(base + gain + shift - shift.mean(), np.inf)
+    for gain, noise, is_last in ((0.005, 0.0, True), (0.03, 0.0, False), (0.03, 1.0, True), (0.3, 3.0, False)):
+        factor = random.lognormal(sigma=noise, size=200)
+        naive = trial((base + gain) * factor / factor.mean(), np.inf)
         found = _near_the_best({Choice("none", "mean", 12): trial(base), last: naive})[0]
         assert (found == last) == is_last, (gain, noise)
+
+
+def test_many_unrelated_series_say_more_than_one():
+    random, last, ridge = np.random.default_rng(0), Choice("none", "last", 12, penalty=np.inf), Choice("none", "mean", 12)
+    series, times = np.divmod(np.arange(300), 3)  # three origins of each
+    own, shared = random.normal(size=(300, 12)), random.normal(size=(3, 12))[times]
+    for errors, n_unrelated, is_last in ((own, 100, False), (shared, 1, True)):
+        trials = {last: Trial(1.1 * errors, np.inf, series, times), ridge: Trial(errors, 1.0, series, times)}
+        assert_allclose(trials[ridge].n_unrelated, n_unrelated, rtol=0.3)
+        assert (_near_the_best(trials)[0] == last) == is_last
 
 
 def test_of_random_walks_the_last_value_is_chosen():
