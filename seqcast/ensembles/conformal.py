@@ -37,6 +37,7 @@ _OUTER = [0.1, 0.9]  # quantiles of the forecaster itself that may serve as scal
 _WIDTH = float(ndtri(_OUTER[1]) * np.sqrt(np.pi / 2))  # of such a quantile in mean absolute errors, if they are normal
 _MOST_POOLED = 20_000  # scores of one step in a window, at most
 _MOST_COMPARED = 20_000  # origins by which scales are chosen; beyond it series are left out
+_TIE = 0.005  # of the likelihood's logarithm, by which neighbouring origins must do better than those a season apart
 _DRIFTS = 1e-3  # p-value of the test of drift from which it is told
 
 
@@ -66,7 +67,8 @@ class ConformalForecaster(BaseForecaster):
     forecaster_ : forecaster
         The one that answers.
     stride_ : int
-        Steps between the origins that calibrate one another: a season where errors repeat with it, else 1.
+        Steps between the origins that calibrate one another: a season where errors repeat with it, else 1. In doubt it
+        is a season, so that forecasts that are always made at one hour are calibrated for that hour.
     half_life_ : float
         Of the local scale, in such origins.
     uses_quantiles_ : bool
@@ -264,7 +266,7 @@ class ConformalForecaster(BaseForecaster):
             prior = np.ones(panel.n_series) if uses_quantiles else self.prior_
             loss = make_chain(used, actual[compared], stride, last, half_life, prior).loss
             loss = loss[:: -(strides[-1] // stride)]  # of the same origins, whatever the stride
-            mean = float(loss[~np.isnan(loss)].mean())
+            mean = float(loss[~np.isnan(loss)].mean()) + (_TIE if stride < strides[-1] else 0.0)
             if mean < best:
                 best, self.uses_quantiles_, self.stride_, self.half_life_ = mean, uses_quantiles, stride, half_life
         kept = rows.step > last - 2 * self.window * self.stride_ - self.horizon
