@@ -248,6 +248,16 @@ def quantiles(n_rounds: int) -> list[list[str]]:
     ]
 
 
+def members(n_rounds: int) -> list[str]:
+    """Two members, side by side where there are two threads, beside one network that has them all ("bare")."""
+    y = series()
+    settings = {"horizon": 48, "lookback": 336, "batch_size": 256, "max_steps": 300, "random_state": 0, "device": "cpu"}
+    settings |= {"early_stopping": False, "refit_tail": False, "target_transform": "none", "normalization": "mean_std"}
+    two, one = (GRUForecaster(n_members=n, **settings) for n in (2, 1))
+    ours, bare, ratio = interleaved(lambda: two.fit(y), lambda: one.fit(y), n_rounds)
+    return ["fit of two members, over one", f"{ours:.1f} s", f"{bare:.1f} s", f"{1 / ratio:.2f} x the time"]
+
+
 def _milliseconds(what: str, timing: tuple[float, float, float]) -> list[str]:
     ours, bare, ratio = timing
     return [what, f"{1e3 * ours:.2f} ms", f"{1e3 * bare:.2f} ms", f"{1 / ratio:.2f} x the time"]
@@ -341,6 +351,7 @@ ROWS: dict[str, Callable[[int], list]] = {
     "one": one_forecast,
     "series": many_series,
     "quantiles": quantiles,
+    "members": members,
     "import": imports,
     "memory": lambda n: memory(),
 }

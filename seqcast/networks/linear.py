@@ -92,7 +92,7 @@ class RidgePath:
         self.cross = self.vectors.T @ cross  # (n_columns, horizon)
         if not is_complete:
             for _ in range(N_IMPUTATIONS):
-                self.cross = self.vectors.T @ _imputed_cross(batches, self.weight(imputing_penalty))
+                self.cross = self.vectors.T @ (cross + _imputed_cross(batches, self.weight(imputing_penalty)))
 
     def weight(self, penalty: float) -> torch.Tensor:
         """Coefficients, (n_columns, horizon)."""
@@ -116,8 +116,10 @@ def _moments(batches: Batches) -> tuple[torch.Tensor, torch.Tensor, bool]:
 
 
 def _imputed_cross(batches: Batches, coefficients: torch.Tensor) -> torch.Tensor:
-    cross = torch.zeros(())
-    for design, target, weight in batches():
-        design = design.double()
-        cross = cross + design.T @ torch.where(weight > 0, target.double(), design @ coefficients)
+    """The share of ``Z'Y`` that the missing targets have, forecasts in their place; float32 is enough for these."""
+    cross, coefficients = torch.zeros(()), coefficients.float()
+    for design, _, weight in batches():
+        has_gaps = (weight == 0).any(1)
+        design = design[has_gaps].float()
+        cross = cross + (design.T @ ((design @ coefficients) * (weight[has_gaps] == 0))).double()
     return cross
