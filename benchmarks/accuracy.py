@@ -2,7 +2,8 @@
 
 ``SEQCAST_DATA`` names the folder of the public files. Every run (data set, model, seed) is kept in ``--out``; runs that
 are there already are not repeated: after a change of the library, give another folder. ``--part validation`` shifts
-every protocol back in time, so that no test value is read: what is chosen, is chosen there.
+every protocol back in time, so that no test value is read: what is chosen, is chosen there. ``benchmarks/runs`` holds
+the runs of RESULTS.md, so that seeds can be added to them; a change of the defaults empties it.
 """
 
 import argparse
@@ -86,7 +87,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", nargs="+", default=[*NETWORKS, "Ridge"], choices=list(MODELS), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=3, help="of each network (default 3)")
     parser.add_argument("--part", choices=["validation", "test"], default="validation")
-    parser.add_argument("--out", type=Path, default=Path("accuracy"), help="folder of the runs (default accuracy/)")
+    parser.add_argument("--out", type=Path, default=Path("accuracy"), help="folder of the runs (default %(default)s)")
     parser.add_argument("--jobs", type=int, default=max((os.cpu_count() or 2) // 2, 1), help="runs at a time")
     parser.add_argument("--set", nargs="*", default=[], type=_setting, metavar="NAME=VALUE", help="other than defaults")
     return parser.parse_args()
@@ -140,7 +141,7 @@ def long_horizon(
 
 
 def rolling(
-    name: str, targets: list[str], known: list[str] | None, horizon: int, n_origins: float
+    name: str, targets: list[str], known: list[str] | None, horizon: int, n_origins: float, refit: bool | int = False
 ) -> Callable[..., Score]:
     """Origins at the end, a horizon apart; MASE and the scaled quantile loss of nine deciles."""
 
@@ -151,7 +152,7 @@ def rolling(
             frame = frame.iloc[: len(frame) - count * horizon]
         X = frame[known] if known else frame.drop(columns=targets)
         cv = RollingOriginSplit(horizon, n_origins=count)
-        result = backtest(make(horizon=horizon), frame[targets], X, cv=cv, quantiles=DECILES)
+        result = backtest(make(horizon=horizon), frame[targets], X, cv=cv, refit=refit, quantiles=DECILES)
         losses, quantile_losses = [], []
         for (series, origin), one in result.forecasts.groupby(["series", "origin"], observed=True, sort=False):
             scale = seasonal_scale(frame.loc[:origin, series].to_numpy(), 24)
@@ -215,10 +216,10 @@ PROTOCOLS: dict[str, Callable[[Make, str], Score]] = {
     **{f"{name}-default": long_horizon(*how, is_default=True) for name, how in LONG.items()},
     "epf-np-rolling": rolling("epf_np", ["OT"], None, 24, 0.2),
     "epf-de-rolling": rolling("epf_de", ["OT"], None, 24, 0.2),
-    "epf-np-fev": rolling("epf_np", ["OT"], None, 24, 20),
-    "epf-de-fev": rolling("epf_de", ["OT"], None, 24, 20),
+    "epf-np-fev": rolling("epf_np", ["OT"], None, 24, 20, refit=5),
+    "epf-de-fev": rolling("epf_de", ["OT"], None, 24, 20, refit=5),
     "air-quality-rolling": rolling("air_quality", GASES, WEATHER, 168, 0.2),
-    "air-quality-fev": rolling("air_quality", GASES, WEATHER, 168, 20),
+    "air-quality-fev": rolling("air_quality", GASES, WEATHER, 168, 20, refit=5),
     "m4-hourly": last_steps("m4_hourly", 48, 24, "OWA", season_length=24),
     "hospital": last_steps("hospital", 12, 12, "MAE"),
     "tourism": last_steps("tourism_monthly", 24, 12, "MAE"),
@@ -259,7 +260,7 @@ def _run(name: str, model: str, seed: int, arguments: argparse.Namespace) -> Non
 
     score = PROTOCOLS[name](make, arguments.part)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, losses=score.losses, lags=score.lags, rest=json.dumps([score.metrics, *score[3:]]))
+    np.savez_compressed(path, losses=score.losses.astype(np.float32), lags=score.lags, rest=json.dumps([score.metrics, *score[3:]]))
 
 
 def _path(name: str, model: str, seed: int, arguments: argparse.Namespace) -> Path:

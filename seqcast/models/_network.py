@@ -85,7 +85,7 @@ class NetworkForecaster(WindowForecaster):
     n_layers: int = option(1, at_least(1), "Layers of the backbone.")
     dropout: float = option(0.1, between(0, 1, closed="left"), "Share of the units that a training step leaves out.")
     learning_rate: float = option(
-        1e-3, positive(), "Highest rate of AdamW, after a short warm-up; a cosine leads to 0."
+        3e-3, positive(), "Highest rate of AdamW, after a short warm-up; a cosine leads to 0."
     )
     weight_decay: float = option(0.01, between(0, 10), "Weight decay of AdamW.")
     batch_size: int | str = option(

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from seqcast._parameters import at_least, option, parameters
+from seqcast._parameters import at_least, option, parameters, positive
 from seqcast.models._network import NetworkForecaster
 from seqcast.networks.dropout import Dropout
 
@@ -66,6 +66,9 @@ class TransformerForecaster(NetworkForecaster):
     n_heads: int = option(4, at_least(1), "Attention heads; they divide hidden_size.")
     feedforward_size: int = option(128, at_least(1), "Width of the feed-forward network.")
     n_layers: int = option(2, at_least(1), "Layers of the backbone.")
+    learning_rate: float = option(
+        1e-3, positive(), "Highest rate of AdamW, after a short warm-up; a cosine leads to 0."
+    )
 
     _backbone_options = ("n_heads", "feedforward_size")
 
