@@ -183,9 +183,9 @@ def choose(
     """Choose what is "auto" by the mean absolute scaled error of the ridge on the validation tail.
 
     First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train. All
-    candidates forecast the same steps, and see what lies before these only; where the tail holds few horizons the
-    stretches before it are forecast too, each from what lies before it. A simpler choice gives way only to one that
-    is better by more than a standard error and 1 %, and the last value only to one that is better by two or by 20 %.
+    candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
+    is better by more than a standard error and 1 %, and the last value only to one that is better by two or by 20 %:
+    for that, where the tail holds few horizons, the stretches before it are forecast too, each from what lies before.
 
     Returns
     -------
@@ -208,10 +208,13 @@ def choose(
         ForecastNetwork, horizon=horizon, past_only=past_only, n_calendar=n_calendar, season_length=season_length
     )
 
+    def tried(choice: Choice, n_folds: int) -> Trial:
+        return _joined([_try_out(*fold, choice, network_of, season_length) for fold in folds[:n_folds]])
+
     def near(choices: Sequence[Choice]) -> list[Choice]:
         for choice in choices:
             if choice not in trials:
-                trials[choice] = _joined([_try_out(*fold, choice, network_of, season_length) for fold in folds])
+                trials[choice] = tried(choice, 1)
                 scores.append({**asdict(choice), "penalty": trials[choice].penalty, "error": trials[choice].mean})
         return _near_the_best({choice: trials[choice] for choice in choices})
 
@@ -221,8 +224,12 @@ def choose(
     whole = replace(ways[0], lookback=lengths[0])
     recent = near([whole, *(replace(whole, training_length=n) for n in _training_lengths(split, lengths[0] + horizon))])
     last_value = Choice(transforms[0], "last", middle, penalty=np.inf)
-    if "last" in normalizations and near([*trials, last_value])[0] == last_value:
-        return [last_value], scores
+    if "last" in normalizations:
+        lowest = min(trials, key=lambda choice: trials[choice].mean)
+        near([last_value])
+        rivals = {choice: tried(choice, MAX_FOLDS) for choice in (recent[0], lowest, last_value)}
+        if _near_the_best(rivals)[0] == last_value:
+            return [last_value], scores
     n_ways, n_lengths = len(ways), len(lengths)
     pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once
     length = recent[0].training_length
