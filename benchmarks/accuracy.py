@@ -2,8 +2,9 @@
 
 ``SEQCAST_DATA`` names the folder of the public files. Every run (data set, model, seed) is kept in ``--out``; runs that
 are there already are not repeated: after a change of the library, give another folder. ``--part validation`` shifts
-every protocol back in time, so that no test value is read: what is chosen, is chosen there. ``benchmarks/runs`` holds
-the runs of RESULTS.md, so that seeds can be added to them; a change of the defaults empties it.
+every protocol back in time by one test part, ``validation-2`` by two, so that no test value is read: what is chosen, is
+chosen there. ``--out benchmarks/runs`` adds to the runs that RESULTS.md is made of; a change of the defaults makes them
+void: delete the folder then.
 """
 
 import argparse
@@ -44,6 +45,7 @@ MODELS = {
 }
 
 
+PARTS = {"test": 0, "validation": 1, "validation-2": 2, "validation-3": 3}  # test parts by which a protocol is shifted
 DECILES = [k / 10 for k in range(1, 10)]
 
 
@@ -86,7 +88,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", default=list(PROTOCOLS), choices=list(PROTOCOLS), metavar="NAME")
     parser.add_argument("--model", nargs="+", default=[*NETWORKS, "Ridge"], choices=list(MODELS), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=3, help="of each network (default 3)")
-    parser.add_argument("--part", choices=["validation", "test"], default="validation")
+    parser.add_argument("--part", choices=list(PARTS), default="validation")
     parser.add_argument("--out", type=Path, default=Path("accuracy"), help="folder of the runs (default %(default)s)")
     parser.add_argument("--jobs", type=int, default=max((os.cpu_count() or 2) // 2, 1), help="runs at a time")
     parser.add_argument("--set", nargs="*", default=[], type=_setting, metavar="NAME=VALUE", help="other than defaults")
@@ -118,8 +120,10 @@ def long_horizon(
     def run(make: Make, part: str) -> Score:
         frame = load_dataset(name)
         ends = [int(size if size > 1 else size * len(frame)) for size in stops]  # of train, validation and test
-        if part == "validation":
-            ends = [2 * ends[0] - ends[1], *ends[:2]]
+        if part != "test":
+            size = ends[1] - ends[0]
+            ends = [ends[0] - size, *ends[:2]]
+            ends = [end - (PARTS[part] - 1) * size for end in ends]
         spread = frame.iloc[: ends[0]].std(ddof=0)
         frame = ((frame - frame.iloc[: ends[0]].mean()) / spread).iloc[: ends[2]]
         y, X = (frame[[target]], frame.drop(columns=target)) if target else (frame, None)
@@ -148,8 +152,7 @@ def rolling(
     def run(make: Make, part: str) -> Score:
         frame = load_dataset(name).asfreq("h")
         count = int(n_origins if n_origins > 1 else n_origins * len(frame) / horizon)
-        if part == "validation":
-            frame = frame.iloc[: len(frame) - count * horizon]
+        frame = frame.iloc[: len(frame) - PARTS[part] * count * horizon]
         X = frame[known] if known else frame.drop(columns=targets)
         cv = RollingOriginSplit(horizon, n_origins=count)
         result = backtest(make(horizon=horizon), frame[targets], X, cv=cv, refit=refit, quantiles=DECILES)
@@ -168,14 +171,14 @@ def rolling(
 
 
 def last_steps(name: str, horizon: int, season: int, metric: str, **own: Any) -> Callable[..., Score]:
-    """One origin in every series, `horizon` before its end."""
+    """One origin in every series, `horizon` before its end; a series of less than two horizons is left out."""
 
     def run(make: Make, part: str) -> Score:
         panel = load_dataset(name)
         ahead = panel.groupby(level=0, sort=False).cumcount(ascending=False)  # steps to the end of the series
-        if part == "validation":
-            panel = panel[ahead >= horizon]
-            ahead = ahead[ahead >= horizon] - horizon
+        ahead = ahead - PARTS[part] * horizon
+        is_left = (ahead >= 0) & (ahead.groupby(level=0).transform("max") >= 2 * horizon - 1)
+        panel, ahead = panel[is_left], ahead[is_left]
         train, test = panel[ahead >= horizon], panel[ahead < horizon]
         start = time.perf_counter()
         fitted = make(horizon=horizon, **own).fit(train)
@@ -260,7 +263,9 @@ def _run(name: str, model: str, seed: int, arguments: argparse.Namespace) -> Non
 
     score = PROTOCOLS[name](make, arguments.part)
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, losses=score.losses.astype(np.float32), lags=score.lags, rest=json.dumps([score.metrics, *score[3:]]))
+    np.savez_compressed(
+        path, losses=score.losses.astype(np.float32), lags=score.lags, rest=json.dumps([score.metrics, *score[3:]])
+    )
 
 
 def _path(name: str, model: str, seed: int, arguments: argparse.Namespace) -> Path:

@@ -1,4 +1,4 @@
-"""What the ridge's choices rest on: each switched off in turn, on validation parts and earlier parts of exchange rates.
+"""What the ridge's choices rest on: each switched off in turn, on validation parts and earlier ones.
 
 No test value is read. The ridge ranks the choices of every network, so what does it harm does them harm.
 """
@@ -9,6 +9,7 @@ import platform
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 
@@ -23,6 +24,7 @@ from seqcast.networks.linear import LinearSkip
 
 DATA = ["etth1-96", "etth1-336", "exchange-96", "illness-24", "illness-36", "illness-60", "epf-np", "epf-de"]
 DATA += ["epf-np-rolling", "epf-de-rolling", "air-quality-rolling", "m4-hourly", "hospital", "tourism"]
+MORE = ["illness-24", "illness-36", "air-quality-rolling", "m4-hourly", "hospital", "tourism"]  # with earlier parts too
 EARLIER = {  # ends of train, validation and test part, all before the test part of the protocol
     f"exchange-{horizon}, to {end:.0%}": (
         long_horizon("exchange_rate", horizon, (end - 0.2, end - 0.1, end), 96),
@@ -37,7 +39,9 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    protocols = {**{name: (PROTOCOLS[name], "validation") for name in arguments.data}, **EARLIER}
+    protocols = {name: (PROTOCOLS[name], "validation") for name in arguments.data}
+    more = product([name for name in MORE if name in arguments.data], ("validation-2", "validation-3"))
+    protocols |= {f"{name}, {part}": (PROTOCOLS[name], part) for name, part in more} | EARLIER
     print(f"{datetime.date.today()}, seqcast {seqcast.__version__}, torch {torch.__version__}, ", end="")
     print(f"python {platform.python_version()}, Ridge, validation parts\n")
     print(f"| data | last value | {' | '.join(ARMS)} |\n|---|---|{'---|' * len(ARMS)}")
@@ -72,11 +76,26 @@ def _all_alike() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _earlier_stretches() -> Iterator[None]:
+    """Choices are ranked on the stretches before a tail of few horizons too."""
+    try_out, parts = _task._try_out, _task._folds
+
+    def joined(split: Any, origins: Any, choice: Any, network_of: Any, season_length: int) -> Any:
+        _, *earlier = parts(split, network_of.keywords["horizon"], (choice.lookback,))
+        folds = [(split, origins), *earlier]
+        return _task._joined([try_out(*fold, choice, network_of, season_length) for fold in folds])
+
+    with patch.object(_task, "_try_out", joined), patch.object(_task, "_folds", lambda *a: parts(*a)[:1]):
+        yield
+
+
 ARMS: dict[str, Callable[[], Any]] = {
     "defaults": nullcontext,
     "older steps count as much": _all_alike,
     "all of the history": lambda: patch.object(_task, "_training_lengths", lambda split, window: []),
-    "the tail alone": lambda: patch.object(_task, "MAX_FOLDS", 1),
+    "ranked on earlier stretches too": _earlier_stretches,
+    "last value judged on the tail": lambda: patch.object(_task, "MAX_FOLDS", 1),
     "last value only if best": lambda: patch.object(_task, "DOUBTFUL", 0.0),
 }
 

@@ -272,6 +272,18 @@ def test_a_season_calibrates_each_hour_by_its_own_errors():
     assert_allclose(width.reshape(2, 12).mean(axis=1), [2.56, 25.6], rtol=0.25)
 
 
+@pytest.mark.parametrize(("gain", "stride"), [(0.004, 24), (0.006, 1)])
+def test_in_doubt_origins_a_season_apart_calibrate_one_another(monkeypatch, gain, stride):
+    def chain(rows, actual, stride, *rest):
+        found = make_chain(rows, actual, stride, *rest)
+        return found._replace(loss=np.full(len(found.loss), 1.0 if stride > 1 else 1.0 - gain))
+
+    make_chain = seqcast.ensembles.conformal.make_chain
+    monkeypatch.setattr(seqcast.ensembles.conformal, "make_chain", chain)
+    y = np.random.default_rng(0).normal(size=24 * 200)
+    assert ConformalForecaster(SeasonalNaive(), horizon=2, season_length=24).fit(y).stride_ == stride
+
+
 def test_own_quantiles_are_the_scale_where_they_foretell_the_errors():
     y = noise(600).cumsum()
     model = ConformalForecaster(Naive(), season_length=1, horizon=5).fit(y)

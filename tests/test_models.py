@@ -221,13 +221,32 @@ def test_the_last_value_gives_way_only_to_a_clear_gain():
 
 
 def test_many_unrelated_series_say_more_than_one():
-    random, last, ridge = np.random.default_rng(0), Choice("none", "last", 12, penalty=np.inf), Choice("none", "mean", 12)
+    random, last, ridge = (
+        np.random.default_rng(0),
+        Choice("none", "last", 12, penalty=np.inf),
+        Choice("none", "mean", 12),
+    )
     series, times = np.divmod(np.arange(300), 3)  # three origins of each
     own, shared = random.normal(size=(300, 12)), random.normal(size=(3, 12))[times]
     for errors, n_unrelated, is_last in ((own, 100, False), (shared, 1, True)):
         trials = {last: Trial(1.1 * errors, np.inf, series, times), ridge: Trial(errors, 1.0, series, times)}
         assert_allclose(trials[ridge].n_unrelated, n_unrelated, rtol=0.3)
         assert (_near_the_best(trials)[0] == last) == is_last
+
+
+def test_series_are_at_most_as_many_as_they_are():
+    errors = np.random.default_rng(0).normal(size=(3, 12))
+    series, times = np.divmod(np.arange(6), 3)
+    mirrored = Trial(np.concatenate([errors, -errors]), 1.0, series, times)
+    assert mirrored.n_unrelated == 2
+
+
+@pytest.mark.parametrize("gap", [slice(210, 262), slice(0, 215), slice(20, 226)])
+def test_a_stretch_without_values_judges_nothing(gap):
+    y = np.sin(2 * np.pi * np.arange(300) / 12) + np.random.default_rng(0).normal(0, 0.1, 300)
+    y[gap] = np.nan
+    model = RidgeForecaster(horizon=12, season_length=12).fit(y)
+    assert_allclose(model.forecast(), np.sin(2 * np.pi * np.arange(12) / 12), atol=0.5)
 
 
 def test_of_random_walks_the_last_value_is_chosen():

@@ -52,7 +52,7 @@ class Choice:
 
 
 class Trial(NamedTuple):
-    """How a choice did on the validation tail."""
+    """How a choice did on the validation tail, or on some stretches."""
 
     errors: Floats  # (n, horizon): scaled errors, NaN where the target is not known
     penalty: float
@@ -66,15 +66,18 @@ class Trial(NamedTuple):
 
     @property
     def n_unrelated(self) -> float:
-        """How many unrelated series would have mean errors as small as these: all if none hang together, 1 if all do."""
+        """How many unrelated series would have mean errors as small as these: 1 if all hang together, all if none do.
+
+        Series are taken to have errors of one size.
+        """
         known = ~np.isnan(self.errors)
         errors = np.where(known, self.errors, 0.0)
         _, moment = np.unique(self.times, return_inverse=True)
-        n = moment.max() + 1
-        totals, squares, count = (np.zeros((n, errors.shape[1])) for _ in range(3))
-        for sums, values in ((totals, errors), (squares, errors**2), (count, known)):
+        totals, squares, counts = np.zeros((3, moment.max() + 1, errors.shape[1]))
+        for sums, values in ((totals, errors), (squares, errors**2), (counts, known)):
             np.add.at(sums, moment, values)
-        return float(max(squares.sum() / max((totals**2 / np.maximum(count, 1)).sum(), 1e-300), 1.0))
+        ratio = squares.sum() / max((totals**2 / np.maximum(counts, 1)).sum(), 1e-300)
+        return float(np.clip(ratio, 1, max(counts[counts > 0].mean(), 1)))
 
 
 @dataclass(frozen=True)
@@ -184,23 +187,23 @@ def choose(
 
     First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train. All
     candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
-    is better by more than a standard error and 1 %, and the last value only to one that is better by two or by 20 %:
-    for that, where the tail holds few horizons, the stretches before it are forecast too, each from what lies before.
+    is better by more than a standard error and 1 %, and the last value only where the gain is beyond doubt or 20 %: for
+    that, where the tail holds few horizons, the stretches before it are forecast too, each from what lies before it.
 
     Returns
     -------
     choices : list of Choice
         The best, then others that are hardly worse: neighbours in the list differ in all that differs.
     scores : list of dict
-        Every candidate that was tried, with its error; empty if there was nothing to choose or to compare.
+        Every candidate that was tried, with its error on the tail; empty if there was nothing to choose or to compare.
     """
     transforms, normalizations, lookbacks = _candidates(split, horizon, season_length, wanted)
     scores: list[dict[str, Any]] = []
     middle = lookbacks[(len(lookbacks) - 1) // 2]
-    folds = [(fold, fold.origins(max(lookbacks), horizon, part="validation")) for fold in _folds(split, horizon)]
+    (tail, origins), *earlier = _folds(split, horizon, lookbacks)
     n_train = len(split.origins(min(lookbacks), horizon, part="train")[0])
     is_settled = len(transforms) * len(normalizations) * len(lookbacks) == 1
-    if (is_settled and not _training_lengths(split, middle + horizon)) or not len(folds[0][1][0]) or not n_train:
+    if (is_settled and not _training_lengths(split, middle + horizon)) or not len(origins[0]) or not n_train:
         return [Choice(transforms[0], normalizations[0], middle)], scores
 
     trials: dict[Choice, Trial] = {}
@@ -208,14 +211,14 @@ def choose(
         ForecastNetwork, horizon=horizon, past_only=past_only, n_calendar=n_calendar, season_length=season_length
     )
 
-    def tried(choice: Choice, n_folds: int) -> Trial:
-        return _joined([_try_out(*fold, choice, network_of, season_length) for fold in folds[:n_folds]])
+    def try_out(choice: Choice) -> None:
+        trials[choice] = _try_out(tail, origins, choice, network_of, season_length)
+        scores.append({**asdict(choice), "penalty": trials[choice].penalty, "error": trials[choice].mean})
 
     def near(choices: Sequence[Choice]) -> list[Choice]:
         for choice in choices:
             if choice not in trials:
-                trials[choice] = tried(choice, 1)
-                scores.append({**asdict(choice), "penalty": trials[choice].penalty, "error": trials[choice].mean})
+                try_out(choice)
         return _near_the_best({choice: trials[choice] for choice in choices})
 
     ways = near([Choice(t, n, middle) for t, n in product(transforms, normalizations)])
@@ -226,9 +229,11 @@ def choose(
     last_value = Choice(transforms[0], "last", middle, penalty=np.inf)
     if "last" in normalizations:
         lowest = min(trials, key=lambda choice: trials[choice].mean)
-        near([last_value])
-        rivals = {choice: tried(choice, MAX_FOLDS) for choice in (recent[0], lowest, last_value)}
-        if _near_the_best(rivals)[0] == last_value:
+        try_out(last_value)
+        rivals = {choice: [trials[choice]] for choice in (recent[0], lowest, last_value)}
+        for choice, found in rivals.items():
+            found += [_try_out(*fold, choice, network_of, season_length) for fold in earlier]
+        if _near_the_best({choice: _joined(found) for choice, found in rivals.items()})[0] == last_value:
             return [last_value], scores
     n_ways, n_lengths = len(ways), len(lengths)
     pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once
@@ -255,7 +260,7 @@ def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
     def is_tolerable(trial: Trial, share: float, n: float = 2.0) -> bool:
         return (np.isinf(n) or is_near(trial, n)) and trial.mean <= (1 + share) * lowest.mean
 
-    n_horizons = lowest.n_unrelated * len(np.unique(lowest.times)) / lowest.errors.shape[1]
+    n_horizons = lowest.n_unrelated * max(len(np.unique(lowest.times)) / lowest.errors.shape[1], 1)
     doubt = np.inf if np.isinf(lowest.penalty) else float(student.ppf(0.975, max(n_horizons - 1, 1)))
     naive = [c for c, trial in trials.items() if c.penalty == np.inf and is_tolerable(trial, DOUBTFUL, doubt)]
     best = naive or [choice for choice, trial in trials.items() if is_near(trial, 1)]
@@ -299,15 +304,21 @@ def patch_length_for(lookback: int, season_length: int) -> int:
     return max(k for k in range(1, longest + 1) if season % k == 0)
 
 
-def _folds(split: Split, horizon: int) -> list[Split]:
-    """The tail and, as long as there are few horizons to forecast and half the history to learn from, earlier ones."""
-    folds = [split]
-    tails = split.ends - split.cuts
-    while len(folds) * np.median(tails) < FEW_HORIZONS * horizon and len(folds) < MAX_FOLDS:
-        earlier = Split(split.panel, folds[-1].cuts, np.maximum(folds[-1].cuts - tails, 0))
-        if np.median(earlier.cuts) < np.median(split.ends) / 2:
+def _folds(split: Split, horizon: int, lookbacks: tuple[int, ...]) -> list[tuple[Split, tuple[Integers, Integers]]]:
+    """The tail and, as long as there are few horizons to forecast and half the history to learn from, earlier ones.
+
+    Each has its origins; of the earlier ones those that have some, and windows before them.
+    """
+    fold, tails, folds = split, split.ends - split.cuts, []
+    for n_folds in range(1, MAX_FOLDS + 1):
+        origins = fold.origins(max(lookbacks), horizon, part="validation")
+        is_usable = len(origins[0]) and len(fold.origins(min(lookbacks), horizon, part="train")[0])
+        if is_usable or fold is split:
+            folds.append((fold, origins))
+        fold = Split(split.panel, fold.cuts, np.maximum(fold.cuts - tails, 0))
+        is_enough = n_folds * np.median(tails) >= FEW_HORIZONS * horizon
+        if is_enough or np.median(fold.cuts) < np.median(split.ends) / 2:
             break
-        folds.append(earlier)
     return folds
 
 

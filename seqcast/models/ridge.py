@@ -24,7 +24,7 @@ class RidgeForecaster(WindowForecaster):
     penalty_ : float
         In units of the mean diagonal of the Gram matrix; infinity is the last value or the mean of the window.
     lookback_, normalization_, target_transform_, training_length_
-        As given or chosen; `choices_` holds the errors by which they were.
+        As given or chosen; `choices_` holds the errors of what was tried on the validation tail.
 
     Notes
     -----
