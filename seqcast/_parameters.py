@@ -170,20 +170,29 @@ def check_quantiles(quantiles: Sequence[float] | None) -> list[float] | None:
     if quantiles is None:
         return None
     levels = list(quantiles) if np.ndim(quantiles) == 1 else []
-    inside = all(between(0, 1, closed="neither").holds(level) for level in levels)
-    if not levels or not inside or len(set(levels)) < len(levels):
+    if not levels or not all(_is_real(level) for level in levels) or not _are_levels(_rounded(levels)):
         raise ValueError(
-            f"quantiles must be different numbers above 0 and below 1, got {quantiles!r}. Try quantiles=[0.1, "
-            "0.5, 0.9]."
+            f"quantiles must be different numbers above 0 and below 1 (in 6 digits), got {quantiles!r}. Try "
+            "quantiles=[0.1, 0.5, 0.9]."
         )
-    return [round(float(level), 6) for level in levels]
+    return _rounded(levels)
 
 
 def check_interval(interval: float) -> list[float]:
     """Return the two quantile levels of a central interval of that coverage."""
-    if not between(0, 1, closed="neither").holds(interval):
-        raise ValueError(f"interval must be a number above 0 and below 1, got {interval!r}. Try interval=0.9.")
-    return [round((1 - interval) / 2, 6), round((1 + interval) / 2, 6)]
+    if not _is_real(interval) or not _are_levels(levels := _rounded([(1 - interval) / 2, (1 + interval) / 2])):
+        raise ValueError(
+            f"interval must be a number above 0 and below 1 (in 6 digits), got {interval!r}. Try interval=0.9."
+        )
+    return levels
+
+
+def _rounded(levels: Sequence[Any]) -> list[float]:
+    return [round(float(level), 6) for level in levels]
+
+
+def _are_levels(levels: list[float]) -> bool:
+    return all(0 < level < 1 for level in levels) and len(set(levels)) == len(levels)
 
 
 def _constructor(options: dict[str, Option], types: dict[str, Any]) -> Callable[..., None]:

@@ -271,7 +271,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         if changed.any() and not overwrite:
             k = rows[np.argmax(changed)]
             raise ValueError(
-                f"{changed.sum()} known values change, the first of series {new.ids[new.codes()[k]]!r} at "
+                f"{changed.sum()} known values change, the first of {new.name_of(new.codes()[k])} at "
                 f"{new.time_of(new.steps()[k])}. Pass overwrite=True if that is meant."
             )
         self.panel_ = self.panel_.merged(new, codes)

@@ -83,6 +83,10 @@ class Panel:
         """Return the rows of series i."""
         return slice(int(self.indptr[i]), int(self.indptr[i + 1]))
 
+    def name_of(self, code: int) -> str:
+        """What messages call a series."""
+        return f"series {self.ids[code]!r}" if self.ids[code] is not None else "the series"
+
     def codes(self) -> Integers:
         """Return the series number of each row."""
         return runs(self.lengths)[0]

@@ -16,6 +16,7 @@ from seqcast.rolling import answer, clip, open_ended, scaled_errors
 __all__ = ["LEVELS", "draw_paths"]
 
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
+COUNT_LEVELS = np.arange(1, 400) / 400  # quantiles of counts jump
 N_ERRORS, N_ORIGINS = 20_000, (50, 400)  # forecasts whose errors say what hangs together; origins
 
 
@@ -37,9 +38,9 @@ def draw_paths(
     series = np.arange(panel.n_series)
     if strategy == "recursive":
         return clip(_write_on(forecaster, history, panel, horizon, n_paths, random), forecaster.bounds)
-    levels, quantiles = _widest(lambda q: answer(forecaster, panel, series, history.lengths, horizon, q))
+    levels, quantiles = _widest(forecaster, lambda q: answer(forecaster, panel, series, history.lengths, horizon, q))
     z = _draw_scores(_past_scores(forecaster, panel, horizon, random), n_paths, random)
-    return clip(_at(levels, quantiles, np.moveaxis(z, 0, -1)), forecaster.bounds)
+    return clip(_values(forecaster, levels, quantiles, np.moveaxis(z, 0, -1)), forecaster.bounds)
 
 
 def _write_on(forecaster: Any, history: Panel, panel: Panel, horizon: int, n_paths: int, random: RandomState) -> Floats:
@@ -50,15 +51,19 @@ def _write_on(forecaster: Any, history: Panel, panel: Panel, horizon: int, n_pat
     scores = _past_scores(forecaster, panel, length, random)
     for k in range(n_blocks):
         at = origins + k * length
-        levels, quantiles = _widest(partial(forecaster._quantile_panel, work, np.arange(len(series)), at, length))
+        levels, quantiles = _widest(
+            forecaster, partial(forecaster._quantile_panel, work, np.arange(len(series)), at, length)
+        )
         z = _draw_scores(scores, n_paths, random).reshape(len(series), length, 1)
-        work.values[ahead[:, k * length : (k + 1) * length]] = _at(levels, quantiles, z)[..., 0]
+        work.values[ahead[:, k * length : (k + 1) * length]] = _values(forecaster, levels, quantiles, z)[..., 0]
     paths = work.values[ahead[:, :horizon]].reshape(n_paths, panel.n_series, horizon)
     return np.moveaxis(paths, 0, -1)
 
 
-def _widest(ask: Callable[[list[float]], Floats]) -> tuple[Floats, Floats]:
+def _widest(forecaster: Any, ask: Callable[[list[float]], Floats]) -> tuple[Floats, Floats]:
     """The widest range of levels that a forecaster can answer, and its quantiles there (..., n_levels)."""
+    if _gives_counts(forecaster):
+        return COUNT_LEVELS, ask(COUNT_LEVELS.tolist())
     for k in range(len(LEVELS) // 2):
         levels = LEVELS[k : len(LEVELS) - k]
         try:
@@ -93,9 +98,14 @@ def _normal_scores(errors: Floats, random: RandomState) -> Floats:
     return np.where(size > 0, scores / np.where(size > 0, size, 1.0), len(scores) ** -0.5)
 
 
-def _at(levels: Floats, quantiles: Floats, z: Floats) -> Floats:
+def _gives_counts(forecaster: Any) -> bool:
+    return getattr(forecaster, "_gives_counts", False)
+
+
+def _values(forecaster: Any, levels: Floats, quantiles: Floats, z: Floats) -> Floats:
     """Values at normal scores z (..., n_paths): quantiles (..., n_levels) joined by lines, the outer ones go on."""
     x = ndtri(levels)
     k = np.clip(np.searchsorted(x, z) - 1, 0, len(x) - 2)
     low, high = (np.take_along_axis(quantiles, k + j, -1) for j in (0, 1))
-    return low + (z - x[k]) / (x[k + 1] - x[k]) * (high - low)
+    values = low + (z - x[k]) / (x[k + 1] - x[k]) * (high - low)
+    return np.maximum(np.rint(values), 0.0) if _gives_counts(forecaster) else values

@@ -56,7 +56,7 @@ def answer(
     if not np.isfinite(values).all():
         bad = int(np.argmax(~np.isfinite(values.reshape(len(values), -1)).all(axis=1)))
         raise NonFiniteError(
-            f"The forecast of series {panel.ids[series[bad]]!r} is not finite: the fit failed. Look at the "
+            f"The forecast of {panel.name_of(series[bad])} is not finite: the fit failed. Look at the "
             "scale of its values."
         )
     return clip(values, forecaster.bounds)

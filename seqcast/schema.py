@@ -149,7 +149,7 @@ class Schema:
         if (positions < 0).any():
             k = int(np.argmax(positions < 0))
             raise ValueError(
-                f"Row {panel.time_of(steps[k])} of series {panel.ids[codes[k]]!r} lies before the history, "
+                f"Row {panel.time_of(steps[k])} of {panel.name_of(codes[k])} lies before the history, "
                 f"which starts at {panel.time_of(panel.first[codes[k]])}. Fit on earlier rows too."
             )
         return positions
@@ -191,7 +191,7 @@ class Schema:
             i, k = np.argwhere(~given)[0]
             time = panel.time_of(panel.ends[i] + k)
             raise MissingFeaturesError(
-                f"The forecast of series {panel.ids[i]!r} needs the covariates {known[:5]} of {given.shape[1]} "
+                f"The forecast of {panel.name_of(i)} needs the covariates {known[:5]} of {given.shape[1]} "
                 f"steps; the first missing row is {time}. "
                 "Give them in X, or name columns that are not known ahead in past_features."
             )

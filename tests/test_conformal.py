@@ -32,10 +32,13 @@ from seqcast import (
 from seqcast.ensembles._conformal import (
     COVERAGES,
     FEWEST,
+    OWN,
+    Replay,
     adapted_quantiles,
     drift_p_value,
     known_mass,
     local_scales,
+    series_quantiles,
     window_quantiles,
     window_scores,
 )
@@ -168,6 +171,70 @@ def test_what_an_interval_learns_from_is_known_by_then():
     assert_allclose(adapted_quantiles(changed, lags, np.array([60]), levels, window=40), found)
     changed[:, 58, 1] *= 50
     assert not np.allclose(adapted_quantiles(changed, lags, np.array([60]), levels, window=40), found)
+
+
+def test_learning_goes_on_where_it_stood():
+    rng = np.random.default_rng(7)
+    scores, lags, levels = rng.normal(size=(2, 90, 3)), np.array([1, 2, 3]), np.array([0.1, 0.5, 0.9])
+    replay = Replay()
+    for last in (50, 50, 51, 70, 60):  # the last is earlier: learning begins anew
+        known = np.where(np.arange(90)[:, None] + lags <= last, scores, np.nan)[:, : last + 1]
+        origins = np.array([max(last - 2, 50), last])
+        found = adapted_quantiles(known, lags, origins, levels, window=40, replay=replay)
+        assert replay.kept[0] == last
+        assert_allclose(found, adapted_quantiles(known, lags, origins, levels, window=40))
+    changed = np.where(np.arange(90)[:, None] + lags <= 80, 3 * scores, np.nan)[:, :81]
+    found = adapted_quantiles(changed, lags, np.array([80]), levels, window=40, replay=replay)
+    assert_allclose(found, adapted_quantiles(changed, lags, np.array([80]), levels, window=40))
+
+
+def test_an_update_loop_learns_what_one_update_does():
+    y = noise(900)
+    often, once = (ConformalForecaster(Naive(), horizon=3, season_length=1).fit(y[:700]) for _ in range(2))
+    for k in range(700, 900):
+        often.update(y[k : k + 1])
+        if k % 7 == 0:
+            often.forecast(interval=0.8)
+    once.update(y[700:])
+    assert_frame_equal(often.forecast(interval=0.8), once.forecast(interval=0.8))
+
+
+def test_rows_of_calibration_are_kept_within_bounds():
+    model = ConformalForecaster(Naive(), window=20, season_length=1).fit(noise(300))
+    for k in range(20):
+        model.update(noise(900)[300 + 30 * k : 330 + 30 * k])
+        assert len(model.rows_[0]) <= 4 * 20 + 30
+    assert np.isfinite(model.forecast(interval=0.8).to_numpy()).all()
+
+
+def test_series_with_scores_enough_need_no_others():
+    rng, levels = np.random.default_rng(8), np.array([0.1, 0.9])
+    scores = rng.normal(size=(OWN, 3, 2)) * np.array([1.0, 10.0, 0.0])[:, None]
+    found = series_quantiles(scores, np.ones(OWN), levels)
+    for k in range(3):
+        assert_allclose(found[k], window_quantiles(scores[:, [k]], np.ones(OWN), levels))
+    few = series_quantiles(scores[1:], np.ones(OWN - 1), levels)
+    for k in range(3):  # the last one has no spread and is left out
+        assert_allclose(few[k], window_quantiles(scores[1:, :2], np.ones(OWN - 1), levels))
+
+
+def test_constant_series_do_not_narrow_the_intervals_of_others():
+    y = noise(200).to_frame("a").assign(**{f"c{k}": 7.0 for k in range(4)})
+    alone, among = (
+        ConformalForecaster(HistoricAverage(), horizon=1, method="split").fit(frame).forecast(interval=0.8)["a"]
+        for frame in (y[["a"]], y)
+    )
+    assert_allclose(among.eval("upper - lower"), alone.eval("upper - lower"), rtol=0.3)
+
+
+def test_a_series_that_ended_early_gets_the_widths_of_the_end():
+    z = noise(400)
+    panel = pd.concat({"a": z, "b": z + 1, "tiny": z[100:105]}, names=["series", "time"])
+    found = ConformalForecaster(RidgeForecaster(), horizon=4).fit(panel).forecast(interval=0.8)
+    assert (found["upper"] > found["lower"]).all()
+    model = ConformalForecaster(HistoricAverage(), horizon=1, method="split").fit(z)
+    for history in (z[:50], z[:200], noise(50) * 2):  # of which two share name and first time with that of fit
+        assert np.isfinite(model.forecast(history=history, interval=0.8).to_numpy()).all()
 
 
 def test_quantiles_that_learn_do_not_depend_on_the_other_levels_and_never_cross():

@@ -33,7 +33,9 @@ def test_loss_is_the_negative_log_likelihood_of_scipy(name):
     frozen = family.frozen(np.broadcast_to(parameters, (4, len(parameters))))
     expected = -(frozen.logpmf(values) if family.is_count else frozen.logpdf(values))
     if family.is_count:
-        parameters[0] = np.log(np.expm1(parameters[0]))  # the first one is free; its softplus is the mean
+        parameters[0] -= 0.01 / (
+            4 * parameters[0]
+        )  # the first one is free: where (x + sqrt(x² + 0.01)) / 2 is the mean
     given = torch.tensor(parameters, dtype=torch.float32).expand(4, -1)
     assert_allclose(family.loss(given, torch.tensor(values, dtype=torch.float32)), expected, rtol=1e-5)
 
@@ -106,9 +108,10 @@ def test_members_share_one_transform_so_that_their_parameters_can_be_averaged():
 
 
 def test_the_spread_of_a_distribution_is_that_of_the_noise():
-    y = pd.Series(np.random.default_rng(0).normal(10, 2, 800))
-    model = GRUForecaster(horizon=2, loss="normal", random_state=0, n_members=1, target_transform="none").fit(y)
-    assert_allclose(model.distribution()["scale"], 2.0, rtol=0.15)
+    model = GRUForecaster(horizon=2, loss="normal", random_state=0, n_members=1, target_transform="none")
+    made = [pd.Series(np.random.default_rng(seed).normal(10, 2, 800)) for seed in range(3)]
+    scales = [model.fit(y).distribution()["scale"] for y in made]
+    assert_allclose(np.mean(scales, axis=0), 2.0, rtol=0.15)
 
 
 @pytest.mark.parametrize("bad", [-1.0, 0.5])
@@ -119,6 +122,33 @@ def test_counts_are_asked_for_where_the_loss_needs_them(bad):
         GRUForecaster(loss="negative_binomial", **TINY).fit(y)
     with pytest.raises(ValueError, match="target_transform"):
         GRUForecaster(loss="negative_binomial", target_transform="log", **TINY).fit(noise(count=True))
+
+
+@pytest.mark.parametrize("rate", [0.1, 5.0])
+def test_a_distribution_of_counts_fits_rare_and_usual_ones_and_answers_with_counts(rate):
+    y = pd.Series(np.random.default_rng(0).poisson(rate, 600), pd.date_range("2022", periods=600))
+    model = GRUForecaster(horizon=3, loss="negative_binomial", n_members=2, max_steps=200, random_state=0).fit(y)
+    mean = model.distribution()["mean"]
+    assert_allclose(mean, y.mean(), rtol=0.1, atol=0.06)
+    quantiles = model.forecast(quantiles=[0.5, 0.9, 0.99])
+    assert_allclose(quantiles.to_numpy()[0], stats.poisson(rate).ppf([0.5, 0.9, 0.99]), atol=1)
+    assert_allclose(model.forecast(), quantiles[0.5])
+    for strategy in ("direct", "recursive"):
+        paths = model.sample(500, random_state=0, strategy=strategy).to_numpy()
+        assert (paths == np.rint(paths)).all()
+        assert (paths >= 0).all()
+    assert_allclose(paths.mean(), mean.mean(), rtol=0.15, atol=0.03)
+
+
+def test_log_likelihood_is_one_of_what_came_after():
+    model = GRUForecaster(horizon=3, loss="negative_binomial", **TINY).fit(noise(count=True)[:-3])
+    assert np.isfinite(model.log_likelihood(noise(count=True)[-3:]))
+    with pytest.raises(ValueError, match="do not follow the history"):
+        model.log_likelihood(noise(count=True)[-6:-3])
+    with pytest.raises(ValueError, match="needs counts"):
+        model.log_likelihood(-noise(count=True)[-3:])
+    with pytest.raises(ValueError, match="gives no distribution"):
+        GRUForecaster(horizon=3, **TINY).fit(noise()).log_likelihood(noise()[-3:])
 
 
 def test_a_loss_without_distribution_says_so():

@@ -168,11 +168,30 @@ def test_origins_that_overlap_make_the_band_wider():
 
 
 @pytest.mark.parametrize(
-    ("models", "message"), [(["wide"], r"models=\['wide'\] are not all in the result"), ([], "no quantiles")]
+    ("changed", "message"),
+    [
+        ({"models": ["wide"]}, r"models=\['wide'\] is no list of models of the result"),
+        ({"models": "right"}, "models='right' is no list"),
+        ({"models": []}, r"models=\[\] is no list"),
+        ({"confidence": 2}, "confidence must lie between 0 and 1"),
+    ],
 )
-def test_calibration_names_what_it_does_not_know(models, message):
+def test_calibration_names_what_it_does_not_know(changed, message):
     with pytest.raises(ValueError, match=message):
-        plot_calibration(result(), models=models)
+        plot_calibration(result(), **changed)
+
+
+def test_pictures_say_that_they_need_pandas_and_paths():
+    model = SeasonalNaive(horizon=5, season_length=7).fit(Y.to_numpy())
+    for draw, answer in ((plot_fan, model.forecast(quantiles=[0.1, 0.9])), (plot_paths, model.sample(5))):
+        with pytest.raises(TypeError, match="need pandas objects, got ndarray"):
+            draw(Y.to_numpy(), answer)
+    model.fit(Y)
+    for answer in (model.forecast(), model.forecast(quantiles=[0.1, 0.9])):
+        with pytest.raises(ValueError, match="plot_paths needs paths"):
+            plot_paths(Y, answer)
+    with pytest.raises(ValueError, match="n_paths must be"):
+        plot_paths(Y, model.sample(5), n_paths=-1)
 
 
 def test_models_without_quantiles_are_left_out_unless_asked_for():

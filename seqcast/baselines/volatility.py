@@ -29,7 +29,7 @@ class VarianceForecaster(SeriesForecaster):
         if len(negative):
             k = negative[0]
             raise ValueError(
-                f"{type(self).__name__} forecasts a variance, but series {panel.ids[panel.codes()[k]]!r} is negative "
+                f"{type(self).__name__} forecasts a variance, but {panel.name_of(panel.codes()[k])} is negative "
                 f"at {panel.time_of(panel.steps()[k])}. Give squared returns, returns**2, or realised variances."
             )
         super()._fit_panel(panel)

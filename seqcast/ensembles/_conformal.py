@@ -16,10 +16,12 @@ from seqcast.panel import Floats, Integers
 
 __all__ = [
     "FEWEST",
+    "Replay",
     "adapted_quantiles",
     "drift_p_value",
     "known_mass",
     "local_scales",
+    "series_quantiles",
     "window_quantiles",
     "window_scores",
 ]
@@ -28,6 +30,9 @@ FEWEST = 20  # scores from which widths begin to learn, and that calibration tri
 RATE = 0.12  # of learning: a miss widens an interval by about this share
 FARTHEST = 3.0  # logarithm of the factor by which learning may widen or narrow, at most
 COVERAGES = np.array([0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99])  # of the intervals that learn
+OWN = 100  # scores of a series from which it needs no others
+MAX_KEPT = 2**23  # numbers, 64 MiB, that are kept so that learning can go on
+STALE = 50  # parts of a window; as many scores may be missing from it before its quantiles are found anew
 N_BLOCKS = 20  # of the calibration, for the test of drift
 TINY = 1e-9
 
@@ -90,6 +95,29 @@ def window_quantiles(scores: Floats, weights: Floats, levels: Floats) -> Floats:
     return np.where(outer, ends, both)
 
 
+def series_quantiles(scores: Floats, weights: Floats, levels: Floats) -> Floats:
+    """Conformal quantiles (n_series, horizon, n_levels): of the series' own scores where these are enough, else pooled.
+
+    Series whose scores are all the same say nothing about others and are left out of the pool.
+    """
+    n_rows, n_series, horizon = scores.shape
+    out = np.empty((n_series, horizon, len(levels)))
+    counts = (~np.isnan(scores)).sum(axis=0).min(axis=-1, initial=n_rows)  # (n_series,)
+    is_own = counts >= max(OWN, 0.5 / np.minimum(levels, 1 - levels).min() - 1)
+    if not is_own.all():
+        flat = np.moveaxis(scores, 1, 0).reshape(n_series, -1)
+        known = np.where(np.isnan(flat), 0.0, flat)
+        is_dead = (np.where(np.isnan(flat), np.inf, flat).min(axis=1) >= known.max(axis=1)) & ~np.isnan(flat).all(
+            axis=1
+        )
+        pool = scores if is_dead.all() or not is_dead.any() else scores[:, ~is_dead]
+        out[~is_own] = window_quantiles(pool, weights, levels)
+    if is_own.any():
+        alone = scores[:, is_own].reshape(n_rows, 1, -1)  # series stand where steps do
+        out[is_own] = window_quantiles(alone, weights, levels).reshape(-1, horizon, len(levels))
+    return out
+
+
 def _upper_quantiles(scores: Floats, weight: Floats, levels: Floats) -> Floats:
     """The least score, by step, whose weight and all below reach the level of the whole with the score to come."""
     order = np.argsort(scores, axis=0)  # NaN last
@@ -103,32 +131,80 @@ def _upper_quantiles(scores: Floats, weight: Floats, levels: Floats) -> Floats:
     return out
 
 
+State = tuple[Floats, deque[Floats], Floats]  # theta, intervals issued, quantiles of the window
+
+
+class Replay:
+    """Where learning stands before an origin, so that it need not begin anew when later ones are asked for."""
+
+    def __init__(self) -> None:
+        self.kept: tuple[int, Floats, State] | None = None  # origin, the scores that were known there, state
+
+    def resumed(self, scores: Floats, lags: Integers, first: int) -> tuple[int, State | None]:
+        """The origin from which learning can go on to those from `first` on, and the state there; else 0 and None."""
+        if self.kept is None or first < self.kept[0]:
+            return 0, None
+        origin, known, (theta, issued, base) = self.kept
+        now = _known_before(scores, lags, origin)
+        if now.shape != known.shape or not np.allclose(now, known, equal_nan=True):
+            return 0, None
+        return origin, (theta.copy(), issued.copy(), base)
+
+    def keep(self, scores: Floats, lags: Integers, origin: int, state: State) -> None:
+        """Remember the state before an origin, unless it is large."""
+        theta, issued, base = state
+        if base.size * int(lags.max()) <= MAX_KEPT:
+            self.kept = origin, _known_before(scores, lags, origin), (theta.copy(), issued.copy(), base)
+
+
 def adapted_quantiles(
-    scores: Floats, lags: Integers, origins: Integers, levels: Floats, *, window: int, rate: float = RATE
+    scores: Floats,
+    lags: Integers,
+    origins: Integers,
+    levels: Floats,
+    *,
+    window: int,
+    rate: float = RATE,
+    replay: Replay | None = None,
 ) -> Floats:
     """Quantiles (n_origins, n_series, horizon, n_levels) of scores, whose central intervals learn from their misses.
 
     The interval of coverage c is that of the window, widened about its median by exp(theta), where each outcome y
-    moves ``theta += rate * ((y outside) - (1 - c))`` as soon as it is known.
+    moves ``theta += rate * ((y outside) - (1 - c))`` as soon as it is known. The window moves on by a fiftieth at once.
     """
     n_series, _, horizon = scores.shape
-    theta = np.zeros((n_series, horizon, len(COVERAGES)))
     grid = np.concatenate([(1 - COVERAGES[::-1]) / 2, [0.5], (1 + COVERAGES) / 2])
-    middle = len(COVERAGES)
-    issued: deque[Floats] = deque(maxlen=int(lags.max()))
+    middle, last = len(COVERAGES), int(origins.max())
+    replay = replay or Replay()
+    begin, state = replay.resumed(scores, lags, int(origins.min()))
+    theta, issued, base = state or (
+        np.zeros((n_series, horizon, len(COVERAGES))),
+        deque(maxlen=int(lags.max())),
+        np.empty(0),
+    )
     wanted = {int(t): k for k, t in enumerate(origins)}
     out = np.empty((len(origins), n_series, horizon, len(levels)))
-    every, weights = range(int(origins.max()) + 1), np.ones(window)
-    ready = known_mass(scores, lags, np.array(every), weights) >= FEWEST  # (n_origins, horizon)
-    for t in every:
+    weights = np.ones(window)
+    ready = known_mass(scores, lags, np.arange(last + 1), weights) >= FEWEST  # (n_origins, horizon)
+    for t in range(begin, last + 1):
+        if t == last:
+            replay.keep(scores, lags, t, (theta, issued, base))
         _learn(theta, scores, lags, t, issued, rate)
-        base = window_quantiles(window_scores(scores, lags, t, window), weights, grid)  # (horizon, n_grid)
-        spread = base - base[:, middle, None]
+        if not base.size or not t % max(min(t, window) // STALE, 1):
+            base = series_quantiles(
+                window_scores(scores, lags, t, window), weights, grid
+            )  # (n_series, horizon, n_grid)
+        spread = base - base[..., middle, None]
         factor = np.concatenate([np.exp(theta[..., ::-1]), np.ones((n_series, horizon, 1)), np.exp(theta)], axis=-1)
-        issued.append(np.where(ready[t][:, None], base[:, middle, None] + spread * factor, np.nan))
+        issued.append(np.where(ready[t][:, None], base[..., middle, None] + spread * factor, np.nan))
         if t in wanted:
             out[wanted[t]] = _nested(base, spread * factor, middle, grid, levels)
     return out
+
+
+def _known_before(scores: Floats, lags: Integers, origin: int) -> Floats:
+    """Scores of the origins before one, those whose truth came before it."""
+    return np.where(np.arange(origin)[:, None] + lags < origin, scores[:, :origin], np.nan)
 
 
 def _learn(theta: Floats, scores: Floats, lags: Integers, t: int, issued: "deque[Floats]", rate: float) -> None:
@@ -148,7 +224,7 @@ def _nested(base: Floats, spread: Floats, middle: int, grid: Floats, levels: Flo
     """Quantiles at increasing levels from intervals of the grid, each at least as wide as those inside it."""
     down = np.maximum.accumulate(-spread[..., : middle + 1][..., ::-1], axis=-1)[..., ::-1]
     up = np.maximum.accumulate(spread[..., middle:], axis=-1)[..., 1:]
-    values = base[:, middle, None] + np.concatenate([-down, up], axis=-1)
+    values = base[..., middle, None] + np.concatenate([-down, up], axis=-1)
     return np.maximum.accumulate(interpolate_levels(values, grid, levels), axis=-1)  # in spite of rounding
 
 

@@ -17,10 +17,11 @@ from seqcast.baselines import SeasonalNaive
 from seqcast.ensembles._chains import Rows, lags_of, make_chain
 from seqcast.ensembles._conformal import (
     FEWEST,
+    Replay,
     adapted_quantiles,
     drift_p_value,
     known_mass,
-    window_quantiles,
+    series_quantiles,
     window_scores,
 )
 from seqcast.ensembles._members import SHARED, fitted
@@ -79,9 +80,11 @@ class ConformalForecaster(BaseForecaster):
     The score of step h from origin t is the signed error over a local scale, known at t: the mean absolute error of
     that step from earlier origins, at weights that halve every ``half_life_`` [1]_, or the width of the forecaster's
     own quantiles times such a mean (conformalised quantile regression in its scaled form [2]_ [3]_). Which one is
-    decided by the Laplace likelihood of the calibration errors. The scores of all series are pooled, step by step. A
-    forecast from t uses only errors whose truth was known before t: those of step h arrive h steps later. Levels
-    beyond what the signed scores allow are taken from the absolute ones.
+    decided by the Laplace likelihood of the calibration errors. A series with a hundred scores or more at each step
+    has its own; those of the others are pooled, step by step, but for series whose scores are all the same. A forecast
+    from t uses only errors whose truth was known before t: those of step h arrive h steps later. Levels beyond what the
+    signed scores allow are taken from the absolute ones. Where errors have a bias, intervals move and the point
+    forecast does not: it may lie outside a narrow one.
 
     split
         The order statistics ``ceil((n + 1) q)`` of the last n scores. For exchangeable scores the central interval of
@@ -193,9 +196,18 @@ class ConformalForecaster(BaseForecaster):
         steps = self.resume_[series] + back
         if len(series):
             new = self._forecasts(panel, series, steps - panel.first[series], self.horizon, self.uses_quantiles_)
-            self.rows_ = tuple(Rows(*self.rows_).joined(Rows(series, steps, *new)))
+            rows = Rows(*self.rows_).joined(Rows(series, steps, *new))
+            least = int(panel.ends.max()) - 4 * self.window * self.stride_ - self.horizon
+            if rows.step.min() <= least:  # seldom, since learning begins anew with it
+                rows = rows.taken(rows.step > least + 2 * self.window * self.stride_)
+            self.rows_ = tuple(rows)
             self.resume_ = self.resume_ + counts
         return self
+
+    @property
+    def _replays(self) -> dict[int, Replay]:
+        """Where learning stands, by phase; what is not kept in a file is found anew."""
+        return self.__dict__.setdefault("_learned", {})
 
     def _read_rows(self, X: Any) -> tuple[pd.DataFrame, pd.Index | None]:
         return super()._read_rows(X if self.transformers_ is None else self.transformers_.transform(X))
@@ -303,6 +315,7 @@ class ConformalForecaster(BaseForecaster):
         rows, actual = self._known_rows(panel, places, positions, series, horizon)
         code, at = places.code[series], panel.first[series] + positions + places.shift[series]
         end = np.append(self.ends_, np.full(panel.n_series, at.min()))[code]
+        end = np.where(end <= rows.step.min(), self.ends_.max(), end)  # of a series that ends before the calibration
         at = np.where(at < end, end + (at - end) % self.stride_, at)  # rows of the history: the widths of its end
         point, width = self._forecasts(panel, series, positions, horizon, self.uses_quantiles_)
         out = np.empty((*point.shape, len(quantiles)))
@@ -312,7 +325,8 @@ class ConformalForecaster(BaseForecaster):
             chain = make_chain(rows, actual, self.stride_, last, self.half_life_, places.prior)
             index = chain.scale.shape[1] - 1 - (last - at[mine]) // self.stride_
             levels = np.array(quantiles)
-            score = self._score_quantiles(chain.scores, index, code[mine], levels)  # (n, horizon, n_levels)
+            replay = self._replays.setdefault(int(phase), Replay())
+            score = self._score_quantiles(chain.scores, index, code[mine], levels, replay)  # (n, horizon, n_levels)
             side = np.where(score < 0, width[mine, :, :1], width[mine, :, 1:])
             out[mine] = point[mine, :, None] + score * side * chain.scale[code[mine], index][..., None]
         return out
@@ -371,7 +385,8 @@ class ConformalForecaster(BaseForecaster):
         number[places.code] = np.arange(panel.n_series)
         here = number[kept.code] >= 0
         mine = number[kept.code[here]]
-        actual[here] = panel.values_at(mine, kept.step[here] - panel.first[mine], horizon)
+        given = panel.values_at(mine, kept.step[here] - panel.first[mine], horizon)
+        actual[here] = np.where(np.isnan(actual[here]), given, actual[here])  # a history may end before the one of fit
         new, back = runs(np.maximum(_latest(panel, series, positions) - places.resume, 0))
         origin = places.resume[new] + back
         phases = np.unique((panel.first[series] + positions + places.shift[series]) % self.stride_)
@@ -382,7 +397,9 @@ class ConformalForecaster(BaseForecaster):
         rows = kept.joined(Rows(places.code[new], steps + places.shift[new], *forecasts))
         return rows, np.concatenate([actual, panel.values_at(new, origin, horizon)])
 
-    def _score_quantiles(self, scores: Floats, index: Integers, code: Integers, levels: Floats) -> Floats:
+    def _score_quantiles(
+        self, scores: Floats, index: Integers, code: Integers, levels: Floats, replay: Replay
+    ) -> Floats:
         """Quantiles of the scores (n, horizon, n_levels) for origins and series of a chain."""
         n_series, _, horizon = scores.shape
         window = min(self.window, max(_MOST_POOLED // n_series, FEWEST))
@@ -397,9 +414,9 @@ class ConformalForecaster(BaseForecaster):
                 stacklevel=6,
             )
         if self.method == "adaptive":
-            return adapted_quantiles(scores, lags, origins, levels, window=window)[which, code]
-        quantiles = [window_quantiles(window_scores(scores, lags, t, window), weights, levels) for t in origins]
-        return np.array(quantiles)[which]
+            return adapted_quantiles(scores, lags, origins, levels, window=window, replay=replay)[which, code]
+        quantiles = [series_quantiles(window_scores(scores, lags, t, window), weights, levels) for t in origins]
+        return np.array(quantiles)[which, code]
 
     def _check_enough(self, mass: Floats, levels: Floats) -> None:
         """Raise where a level lies farther out than the scores allow."""

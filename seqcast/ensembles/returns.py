@@ -91,7 +91,7 @@ class ReturnsForecaster(BaseForecaster):
         if len(wrong):
             k = wrong[0]
             raise ValueError(
-                f"Prices must be positive, but series {panel.ids[panel.codes()[k]]!r} is {panel.values[k]:.6g} at "
+                f"Prices must be positive, but {panel.name_of(panel.codes()[k])} is {panel.values[k]:.6g} at "
                 f"{panel.time_of(panel.steps()[k])}. Mask it with NaN, or do without returns."
             )
         before = _last_known(panel)[:-1]

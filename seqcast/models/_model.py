@@ -16,7 +16,7 @@ from seqcast.training import Sample
 from seqcast.transforms import TargetScaling, fit_scaling
 from seqcast.windows import make_windows, window_positions
 
-__all__ = ["FeatureScaling", "WindowModel", "interpolate_levels", "origins_to_learn", "sample_of"]
+__all__ = ["FeatureScaling", "WindowModel", "check_counts", "interpolate_levels", "origins_to_learn", "sample_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -189,6 +189,19 @@ class WindowModel:
             device=self.device,
         )
         return Sample(sample_windows, sample_windows.rows(run, positions - low[run])), scaling, number
+
+
+def check_counts(panel: Panel, loss: str) -> None:
+    """Raise where the known values of a panel are no counts."""
+    values = panel.values
+    wrong = np.flatnonzero(~np.isnan(values) & ((values < 0) | (values != np.round(values))))
+    if len(wrong):
+        k = wrong[0]
+        where = f"{panel.name_of(panel.codes()[k])} at {panel.time_of(panel.steps()[k])}"
+        raise ValueError(
+            f"loss={loss!r} needs counts, 0, 1, 2, ...; {len(wrong)} values are none, the first {values[k]:g} of "
+            f'{where}. Use loss="student_t" or "quantile".'
+        )
 
 
 def origins_to_learn(

@@ -30,7 +30,7 @@ from seqcast.frames import SERIES
 from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import fit_linear, fit_width, residual_spread, set_typical_scale, trusted_share
 from seqcast.models._member import Member
-from seqcast.models._model import WindowModel
+from seqcast.models._model import WindowModel, check_counts
 from seqcast.models._tail import check_tail
 from seqcast.models._task import Choice, Split, Task, make_task, patch_length_for, split_in_time
 from seqcast.models._window import WindowForecaster
@@ -193,10 +193,15 @@ class NetworkForecaster(WindowForecaster):
             If the loss is no distribution, or rows do not follow the history.
         """
         check_is_fitted(self)
+        self._family()
         new = self._panel(X, y, start=int(self.panel_.ends[0]))
+        if self._gives_counts:
+            check_counts(new, self.loss)
         codes = np.array([self.panel_.ids.index(label) for label in new.ids])
         panel = self.panel_.merged(new, codes)
         horizon = int((panel.ends - self.panel_.ends).max())
+        if horizon < 1:
+            raise ValueError("The rows do not follow the history. Give those that came after it.")
         at = np.arange(panel.n_series), self.panel_.lengths
         ahead = panel.cut(at[0], at[1], at[1] + horizon)  # NaN where nothing came
         actual = ahead.values.reshape(-1, horizon)
@@ -212,18 +217,35 @@ class NetworkForecaster(WindowForecaster):
     def _parameters(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         self._family()
         if not 1 <= horizon <= self._longest:
-            raise ValueError(f"horizon={horizon} lies outside 1 to {self._longest}, the fitted one. Fit with a longer.")
+            raise ValueError(f"horizon={horizon} lies outside 1 to {self._longest}, the fitted one. Fit with more.")
         found = [m.model.parameters(panel, series, positions)[:, :horizon] for m in self.members_]
         return np.mean(found, axis=0)
 
+    @property
+    def _gives_counts(self) -> bool:
+        return self.loss in DISTRIBUTIONS and DISTRIBUTIONS[self.loss].is_count
+
+    def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
+        if self._gives_counts:
+            return self._quantile_panel(panel, series, positions, horizon, [0.5])[..., 0]
+        return super()._forecast_panel(panel, series, positions, horizon)
+
+    def _quantile_panel(
+        self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
+    ) -> Floats:
+        if self._gives_counts:  # the mean of quantiles is no count
+            return self._family().quantiles(self._parameters(panel, series, positions, horizon), np.asarray(quantiles))
+        return super()._quantile_panel(panel, series, positions, horizon, quantiles)
+
     def _wanted(self, panel: Panel) -> dict[str, Any]:
         wanted = super()._wanted(panel)
-        if self.loss not in DISTRIBUTIONS or not DISTRIBUTIONS[self.loss].is_count:
+        if not self._gives_counts:
             return wanted
-        _check_counts(panel, self.loss)
+        check_counts(panel, self.loss)
         if self.target_transform not in ("auto", "none"):
             raise ValueError(f'loss={self.loss!r} is one of counts: target_transform must be "auto" or "none".')
-        return {**wanted, "target_transform": "count"}
+        normalization = "mean" if self.normalization == "auto" else self.normalization  # a rare count's last value is 0
+        return {**wanted, "target_transform": "count", "normalization": normalization}
 
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
@@ -403,18 +425,6 @@ def _finished_head(
     if family:
         return DistributionHead(head, family)
     return QuantileHead(head, int(np.argmin(np.abs(np.array(levels) - 0.5)))) if levels else head
-
-
-def _check_counts(panel: Panel, loss: str) -> None:
-    values = panel.values
-    wrong = np.flatnonzero(~np.isnan(values) & ((values < 0) | (values != np.round(values))))
-    if len(wrong):
-        k = wrong[0]
-        where = f"series {panel.ids[panel.codes()[k]]!r} at {panel.time_of(panel.steps()[k])}"
-        raise ValueError(
-            f"loss={loss!r} needs counts, 0, 1, 2, ...; {len(wrong)} values are none, the first {values[k]:g} of "
-            f'{where}. Use loss="student_t" or "quantile".'
-        )
 
 
 def _seeds(random_state: Any, n: int) -> list[int]:

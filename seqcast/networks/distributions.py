@@ -14,6 +14,7 @@ __all__ = ["DISTRIBUTIONS", "Distribution", "NegativeBinomial", "Normal", "Stude
 Floats = NDArray[np.float64]
 
 SMALLEST = 1e-3  # scale or dispersion
+FEW = 0.1  # counts below which the mean of a distribution of counts bends away from the linear forecast, towards 0
 
 
 class Distribution:
@@ -86,7 +87,8 @@ class StudentT(Distribution):
 class NegativeBinomial(Distribution):
     """Negative binomial distribution of counts by its mean m and its dispersion a: the variance is m + a m².
 
-    The mean is the softplus of the first parameter, which is free.
+    The mean is ``(x + sqrt(x² + 0.01)) / 2`` with the first parameter x, which is free: close to x where that is
+    positive, so that a linear forecast of rare counts is one of their mean, and never 0.
     """
 
     names = ("mean", "dispersion")
@@ -98,13 +100,14 @@ class NegativeBinomial(Distribution):
 
     def loss(self, parameters: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         free, dispersion = parameters.double().unbind(-1)
-        mean, size, count = F.softplus(free).clamp(min=1e-6), 1 / dispersion, target.double()
+        mean = ((free + (free**2 + FEW**2).sqrt()) / 2).clamp(min=1e-6)
+        size, count = 1 / dispersion, target.double()
         norm = torch.lgamma(size) + torch.lgamma(count + 1) - torch.lgamma(count + size)
         return (norm + size * torch.log1p(mean / size) + count * (torch.log1p(size / mean))).float()
 
     def finished(self, parameters: Floats) -> Floats:
-        mean = np.maximum(np.logaddexp(0.0, parameters[..., 0]), 1e-6)  # softplus
-        return np.stack((mean, parameters[..., 1]), -1)
+        free = parameters[..., 0]
+        return np.stack((np.maximum((free + np.hypot(free, FEW)) / 2, 1e-6), parameters[..., 1]), -1)
 
     def frozen(self, parameters: Floats) -> stats.distributions.rv_frozen:
         mean, size = parameters[..., 0], 1 / parameters[..., 1]

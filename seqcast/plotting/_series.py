@@ -17,6 +17,7 @@ __all__ = ["draw_actual", "draw_history", "first_label", "is_spread", "one_serie
 
 def first_label(forecast: Any) -> Hashable | None:
     """Label of the first series of a forecast, None if it is the only one."""
+    check_pandas(forecast)
     if isinstance(forecast.index, pd.MultiIndex):
         return forecast.index.get_level_values(0)[0]
     if isinstance(forecast, pd.DataFrame) and not is_spread(forecast.columns):
@@ -31,8 +32,15 @@ def is_spread(columns: pd.Index) -> bool:
     return pd.api.types.is_float_dtype(columns.dtype) and columns.min() > 0 and columns.max() < 1
 
 
+def check_pandas(data: Any) -> None:
+    """Raise for arrays: they do not say when."""
+    if not isinstance(data, (pd.Series, pd.DataFrame)):
+        raise TypeError(f"Pictures need pandas objects, got {type(data).__name__}. Fit on a Series or a DataFrame.")
+
+
 def one_series(data: Any, label: Hashable | None) -> Any:
     """The Series, quantiles, interval or paths of one series."""
+    check_pandas(data)
     is_panel = isinstance(data.index, pd.MultiIndex)
     if not is_panel and (not isinstance(data, pd.DataFrame) or is_spread(data.columns)):
         return data

@@ -10,12 +10,21 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
+from seqcast._parameters import check_count
 from seqcast.evaluation.losses import overlap
 from seqcast.evaluation.result import BacktestResult
 from seqcast.metrics import pit_quantiles
 from seqcast.metrics.calibration import effective_size
 from seqcast.plotting._axes import COLORS, SOFT, TRUTH, dots, finish, finish_time_axes, new_axes, plain_times, style
-from seqcast.plotting._series import draw_actual, draw_history, first_label, is_spread, one_series, pairs_of
+from seqcast.plotting._series import (
+    check_pandas,
+    draw_actual,
+    draw_history,
+    first_label,
+    is_spread,
+    one_series,
+    pairs_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,7 +119,7 @@ def plot_paths(
     Raises
     ------
     ValueError
-        If `series` is not among the paths, or `interval` not between 0 and 1.
+        If `series` is not among the paths, `interval` not between 0 and 1, or `paths` are none.
 
     Examples
     --------
@@ -123,6 +132,10 @@ def plot_paths(
     """
     if not 0 < interval < 1:
         raise ValueError(f"interval must lie between 0 and 1, got {interval!r}.")
+    check_count("n_paths", n_paths)
+    check_pandas(paths)
+    if not isinstance(paths, pd.DataFrame) or is_spread(paths.columns):
+        raise ValueError("plot_paths needs paths: sample(n_paths).")
     is_one = paths.index.nlevels == paths.columns.nlevels == 1
     label = None if is_one else series if series is not None else first_label(paths)
     shown = paths if is_one else one_series(paths, label)
@@ -201,6 +214,8 @@ def plot_calibration(
     >>> ax.get_legend_handles_labels()[1]
     ['95 % band', 'naive']
     """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence!r}.")
     ax = ax if ax is not None else new_axes(height=5.2, width=5.0)
     ax.plot([0, 1], [0, 1], color=SOFT, lw=1.0, ls=(0, (4, 3)), zorder=1)
     for k, name in enumerate(_with_quantiles(result, models)):
@@ -303,8 +318,8 @@ def _with_quantiles(result: BacktestResult, models: Sequence[Hashable] | None) -
     frame, levels = result.forecasts, result.quantiles
     given = frame[levels].notna().all(axis=1).groupby(frame["model"], observed=True).any()
     names = [name for name in result.models if levels and given[name]] if models is None else list(models)
-    if not set(names) <= set(result.models):
-        raise ValueError(f"models={names} are not all in the result, which has {result.models}.")
+    if isinstance(models, str) or (models is not None and not names) or not set(names) <= set(result.models):
+        raise ValueError(f"models={models!r} is no list of models of the result, which has {result.models}.")
     if not levels or not names:
         raise ValueError("The result has no quantiles. Ask for some: backtest(..., quantiles=[0.1, 0.2, ..., 0.9]).")
     return names
