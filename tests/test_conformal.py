@@ -213,6 +213,7 @@ def test_series_with_scores_enough_need_no_others():
     found = series_quantiles(scores, np.ones(OWN), levels)
     for k in range(3):
         assert_allclose(found[k], window_quantiles(scores[:, [k]], np.ones(OWN), levels))
+    scores[:, 2], scores[1, 2, 1] = -1.0, np.nan
     few = series_quantiles(scores[1:], np.ones(OWN - 1), levels)
     for k in range(3):  # the last one has no spread and is left out
         assert_allclose(few[k], window_quantiles(scores[1:, :2], np.ones(OWN - 1), levels))

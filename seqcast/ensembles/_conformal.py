@@ -105,11 +105,9 @@ def series_quantiles(scores: Floats, weights: Floats, levels: Floats) -> Floats:
     counts = (~np.isnan(scores)).sum(axis=0).min(axis=-1, initial=n_rows)  # (n_series,)
     is_own = counts >= max(OWN, 0.5 / np.minimum(levels, 1 - levels).min() - 1)
     if not is_own.all():
-        flat = np.moveaxis(scores, 1, 0).reshape(n_series, -1)
-        known = np.where(np.isnan(flat), 0.0, flat)
-        is_dead = (np.where(np.isnan(flat), np.inf, flat).min(axis=1) >= known.max(axis=1)) & ~np.isnan(flat).all(
-            axis=1
-        )
+        known = ~np.isnan(scores)
+        low, high = np.where(known, scores, np.inf).min((0, 2)), np.where(known, scores, -np.inf).max((0, 2))
+        is_dead = low == high
         pool = scores if is_dead.all() or not is_dead.any() else scores[:, ~is_dead]
         out[~is_own] = window_quantiles(pool, weights, levels)
     if is_own.any():

@@ -205,8 +205,8 @@ class ConformalForecaster(BaseForecaster):
         return self
 
     @property
-    def _replays(self) -> dict[int, Replay]:
-        """Where learning stands, by phase; what is not kept in a file is found anew."""
+    def _replays(self) -> dict[tuple[int, int], Replay]:
+        """Where learning stands, by phase and window; what is not kept in a file is found anew."""
         return self.__dict__.setdefault("_learned", {})
 
     def _read_rows(self, X: Any) -> tuple[pd.DataFrame, pd.Index | None]:
@@ -325,7 +325,7 @@ class ConformalForecaster(BaseForecaster):
             chain = make_chain(rows, actual, self.stride_, last, self.half_life_, places.prior)
             index = chain.scale.shape[1] - 1 - (last - at[mine]) // self.stride_
             levels = np.array(quantiles)
-            replay = self._replays.setdefault(int(phase), Replay())
+            replay = self._replays.setdefault((int(phase), self.window), Replay())
             score = self._score_quantiles(chain.scores, index, code[mine], levels, replay)  # (n, horizon, n_levels)
             side = np.where(score < 0, width[mine, :, :1], width[mine, :, 1:])
             out[mine] = point[mine, :, None] + score * side * chain.scale[code[mine], index][..., None]
