@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from joblib import Parallel, delayed
 from statsmodels.regression.linear_model import OLS
@@ -170,8 +171,13 @@ def rolling(
     return run
 
 
-def last_steps(name: str, horizon: int, season: int, metric: str, **own: Any) -> Callable[..., Score]:
-    """One origin in every series, `horizon` before its end; a series of less than two horizons is left out."""
+def last_steps(
+    name: str, horizon: int, season: int, metric: str, alone: int | None = None, **own: Any
+) -> Callable[..., Score]:
+    """One origin in every series, `horizon` before its end; a series of less than two horizons is left out.
+
+    With `alone`, a number, every so manyth series, each fitted by itself.
+    """
 
     def run(make: Make, part: str) -> Score:
         panel = load_dataset(name)
@@ -179,14 +185,16 @@ def last_steps(name: str, horizon: int, season: int, metric: str, **own: Any) ->
         ahead = ahead - PARTS[part] * horizon
         is_left = (ahead >= 0) & (ahead.groupby(level=0).transform("max") >= 2 * horizon - 1)
         panel, ahead = panel[is_left], ahead[is_left]
+        names = panel.index.get_level_values(0).unique()[::alone]
+        panel, ahead = (part[panel.index.get_level_values(0).isin(names)] for part in (panel, ahead))
         train, test = panel[ahead >= horizon], panel[ahead < horizon]
         start = time.perf_counter()
-        fitted = make(horizon=horizon, **own).fit(train)
+        parts = [train.loc[[name]] for name in names] if alone else [train]
+        fitted = [make(horizon=horizon, **own).fit(part) for part in parts]
         fit_seconds = time.perf_counter() - start
-        forecast = fitted.forecast()
+        forecast = pd.concat([model.forecast() for model in fitted])
         predict_seconds = time.perf_counter() - start - fit_seconds
-        spread = fitted.forecast(quantiles=DECILES).reindex(test.index).to_numpy()
-        names = train.index.get_level_values(0).unique()
+        spread = pd.concat([model.forecast(quantiles=DECILES) for model in fitted]).reindex(test.index).to_numpy()
         scale = np.array([seasonal_scale(train.loc[one].to_numpy(), season) for one in names])
         actual, forecast = (
             part.to_numpy().reshape(len(names), horizon) for part in (test, forecast.reindex(test.index))
@@ -226,6 +234,8 @@ PROTOCOLS: dict[str, Callable[[Make, str], Score]] = {
     "m4-hourly": last_steps("m4_hourly", 48, 24, "OWA", season_length=24),
     "hospital": last_steps("hospital", 12, 12, "MAE"),
     "tourism": last_steps("tourism_monthly", 24, 12, "MAE"),
+    "hospital-alone": last_steps("hospital", 12, 12, "MASE", alone=10),
+    "tourism-alone": last_steps("tourism_monthly", 24, 12, "MASE", alone=5),
 }
 PUBLISHED = {
     "etth1-96": "DUET .352/.384, SegRNN .351/.392 (rerun .367/.400), PatchTST .377/.397",

@@ -1,10 +1,59 @@
 """Gains of one forecast over another at many origins: their mean, and the variance of that mean."""
 
 import numpy as np
+from scipy.stats import t as student
 
 from seqcast.panel import Floats, Integers
 
-__all__ = ["hac_variance", "mean_and_variance", "moments"]
+__all__ = [
+    "NORMAL",
+    "hac_variance",
+    "half_width",
+    "is_doubtful",
+    "mean_and_variance",
+    "moments",
+    "n_horizons",
+    "n_unrelated",
+]
+
+NORMAL = 1.96  # half width of a 95 % interval, in standard errors, where there are many horizons
+
+
+def is_doubtful(gain: Floats, errors: Floats, known: Floats, series: Integers, times: Integers) -> bool:
+    """Whether the 95 % interval of the mean of gains (n, horizon) reaches to 0.
+
+    `errors` (n, horizon) tell how many of them say something of their own.
+    """
+    mean, variance = mean_and_variance(gain, known, series, times)
+    return bool(mean <= half_width(np.where(known, errors, np.nan), times) * np.sqrt(variance))
+
+
+def half_width(errors: Floats, times: Integers) -> float:
+    """Standard errors to either side that make a 95 % interval.
+
+    It is Student's, with as many degrees of freedom as there are whole horizons of unrelated series, less one.
+    """
+    return float(student.ppf(0.975, max(n_horizons(errors, times) - 1, 1)))
+
+
+def n_horizons(errors: Floats, times: Integers) -> float:
+    """How many whole horizons of unrelated series there are in errors (n, horizon) of origins at these times."""
+    return n_unrelated(errors, times) * max(len(np.unique(times)) / errors.shape[1], 1)
+
+
+def n_unrelated(errors: Floats, times: Integers) -> float:
+    """How many unrelated series would have mean errors as small as these: 1 if all hang together, all if none do.
+
+    Errors are (n, horizon), NaN where unknown; series are taken to have errors of one size.
+    """
+    known = ~np.isnan(errors)
+    errors = np.where(known, errors, 0.0)
+    _, moment = np.unique(times, return_inverse=True)
+    totals, squares, counts = np.zeros((3, moment.max() + 1, errors.shape[1]))
+    for sums, values in ((totals, errors), (squares, errors**2), (counts, known)):
+        np.add.at(sums, moment, values)
+    ratio = squares.sum() / max((totals**2 / np.maximum(counts, 1)).sum(), 1e-300)
+    return float(np.clip(ratio, 1, max(counts[counts > 0].mean(), 1)))
 
 
 def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Integers) -> tuple[float, float]:

@@ -159,13 +159,15 @@ def test_ridge_equals_its_normal_equations():
     z, y = torch.randn(40, 3, generator=rng), torch.randn(40, 2, generator=rng)
     sizes = torch.tensor([0.5, 1.0, 1.0])  # of the coefficients
     batches = [(z[:25], y[:25], torch.ones(25, 2)), (z[25:], y[25:], torch.ones(15, 2))]
-    path = RidgePath(lambda: batches, sizes)
-    z, y = z.double(), y.double()
+    prior = torch.randn(3, 2, generator=rng)
+    path = RidgePath(lambda: batches, sizes, prior)
+    z, y, prior = z.double(), y.double(), prior.double()
     unit = ((z * sizes) ** 2).sum(0).mean()
-    expected = torch.linalg.solve(z.T @ z + 0.3 * unit * torch.diag(sizes.double() ** -2), z.T @ y)
+    shrinking = 0.3 * unit * torch.diag(sizes.double() ** -2)
+    expected = torch.linalg.solve(z.T @ z + shrinking, z.T @ y + shrinking @ prior)
     assert_allclose(path.weight(0.3), expected, rtol=1e-9)
-    assert_allclose(path.vectors @ path.projected_weight(0.3), expected, rtol=1e-9)
-    assert (path.weight(float("inf")) == 0).all()
+    assert_allclose(prior + path.vectors @ path.projected_weight(0.3), expected, rtol=1e-9)
+    assert (path.weight(float("inf")) == prior).all()
 
 
 def test_ridge_with_missing_targets_comes_close_to_each_steps_own_regression():
@@ -174,7 +176,7 @@ def test_ridge_with_missing_targets_comes_close_to_each_steps_own_regression():
     truth = torch.randn(3, 2, generator=rng)
     y = z @ truth + 0.01 * torch.randn(4000, 2, generator=rng)
     known = (torch.rand(4000, 2, generator=rng) < 0.7).float()
-    path = RidgePath(lambda: [(z, y * known, known)], torch.ones(3), imputing_penalty=1e-6)
+    path = RidgePath(lambda: [(z, y * known, known)], torch.ones(3), torch.zeros(3, 2), imputing_penalty=1e-6)
     assert_allclose(path.weight(1e-6), truth, atol=0.01)
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqcast.gains import moments
+from seqcast.gains import NORMAL, half_width, is_doubtful, moments
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.linear import RidgePath
 from seqcast.networks.normalization import window_center
+from seqcast.networks.smoothing import smoothing_weight
 from seqcast.paths import LEVELS
 from seqcast.training import EVALUATION_BATCH, Loss, Sample, loss_of
 
@@ -24,8 +25,12 @@ __all__ = [
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), float("inf"))  # in units of the mean diagonal of Z'Z
-NAIVE_IS_ENOUGH = 1.01  # if the squared error of the center of the window is at most this times the ridge's
+SMOOTHING = 1e6  # a penalty that leaves exponential smoothing alone
+PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), SMOOTHING)  # in units of the mean diagonal of Z'Z
+NEGLIGIBLE = 0.01  # of the squared error: smoothing that is hardly worse is enough
+DOUBTFUL = 0.4  # of it, where there are few windows: a smaller gain over smoothing may be luck
+MANY_WINDOWS = 20  # without overlap, for which the tail may be trusted
+MAX_SMOOTHED = 256  # windows by which smoothing is chosen
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 CHUNK = 4096
@@ -49,14 +54,20 @@ def fit_linear(
     network: ForecastNetwork,
     train: Sample,
     validation: Sample | None,
+    at: tuple[Integers, Integers] | None = None,
     *,
-    penalty: float = 1.0,
+    penalty: float | None = None,
     max_windows: int = 60_000,
 ) -> float:
-    """Solve the linear skip in closed form; the penalty is the best of a grid on the validation windows, if any.
+    """Solve the linear skip in closed form; a penalty that is not given is chosen on the validation windows.
 
-    Windows with all targets known are used if they are four in five; else all, their missing targets filled in (EM).
+    `at` are the series and times of these windows. Windows with all targets known are learned from if they are four in
+    five; else all, their missing targets filled in (EM). An infinite penalty leaves the center of the window.
     """
+    if penalty == np.inf:
+        network.linear.weight.zero_()
+        return penalty
+    is_few = len(train.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
     train = _complete(train).thinned(max_windows)
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
@@ -67,11 +78,23 @@ def fit_linear(
     few = len(train.rows) * len(network.linear.weight) <= MAX_HELD
     held = list(batches()) if few else None  # targets that are missing take several passes
     source = batches if held is None else lambda: held
-    path = RidgePath(source, network.linear.expected, imputing_penalty=min(penalty, 1e6))
-    if validation is not None:
-        penalty = _best_penalty(network, path, validation)
+    path = RidgePath(source, network.linear.expected, _smoothing(network, train), imputing_penalty=penalty or 1.0)
+    if penalty is None:
+        untold = SMOOTHING if is_few else 1.0
+        penalty = _best_penalty(network, path, validation, at if is_few else None) if validation else untold
     network.linear.weight.copy_(path.weight(penalty))
     return penalty
+
+
+def _smoothing(network: ForecastNetwork, train: Sample) -> torch.Tensor:
+    """Coefficients of exponential smoothing, (n_columns, horizon); covariates have none."""
+    train = train.thinned(MAX_SMOOTHED)
+    windows = train.windows.gather(train.rows)
+    past = network.normalise(windows)
+    prior = torch.zeros_like(network.linear.weight)
+    season = network.season_length or 1
+    prior[: network.lookback] = smoothing_weight(past.z, *network.targets(windows, past), season)
+    return prior
 
 
 def _complete(sample: Sample) -> Sample:
@@ -82,16 +105,32 @@ def _complete(sample: Sample) -> Sample:
     return Sample(sample.windows, sample.rows[is_complete]) if is_complete.float().mean() >= 0.8 else sample
 
 
-def _best_penalty(network: ForecastNetwork, path: RidgePath, validation: Sample) -> float:
-    squares = torch.zeros(len(PENALTIES), dtype=torch.float64)
+def _best_penalty(
+    network: ForecastNetwork, path: RidgePath, validation: Sample, at: tuple[Integers, Integers] | None
+) -> float:
+    """The penalty with the lowest squared error, unless smoothing alone is as good.
+
+    It is, if its error is at most 1 % higher; given the series and times of the windows also, if the gain of the best
+    over it may be luck: if it is below 40 % and within the 95 % interval.
+    """
+    parts = []
     for batch in validation.batches(CHUNK):
         past = network.normalise(batch)
-        target, known = network.targets(batch, past)
-        projected = network.linear.design(past.z, past.features).double() @ path.vectors  # (n, n_columns)
-        for i, penalty in enumerate(PENALTIES):
-            forecast = projected @ path.projected_weight(penalty)
-            squares[i] += ((forecast - target) ** 2 * known).sum().cpu()
-    return np.inf if squares[-1] <= NAIVE_IS_ENOUGH * squares.min() else PENALTIES[int(squares.argmin())]
+        target, weight = network.targets(batch, past)
+        design = network.linear.design(past.z, past.features).double()
+        rest, projected = target - design @ path.prior, design @ path.vectors  # (n, horizon), (n, n_columns)
+        tried = [(rest - projected @ path.projected_weight(penalty)) * weight for penalty in PENALTIES]
+        parts.append((torch.stack(tried).cpu(), weight.cpu()))
+    errors = torch.cat([part for part, _ in parts], 1).numpy()  # (n_penalties, n, horizon)
+    known = torch.cat([part for _, part in parts]).numpy()  # (n, horizon)
+    squares = errors**2
+    best = int(squares.sum((1, 2)).argmin())
+    lowest, excess = squares[best].sum(), squares[-1] - squares[best]
+    if excess.sum() <= NEGLIGIBLE * lowest:
+        return SMOOTHING
+    if at is not None and excess.sum() <= DOUBTFUL * lowest and is_doubtful(excess, errors[best], known, *at):
+        return SMOOTHING
+    return PENALTIES[best]
 
 
 @torch.inference_mode()
@@ -101,9 +140,10 @@ def trusted_share(
     """How much of the network's correction to keep: what the tail says, weighed against what is to be expected.
 
     The tail says the least-squares weight of the correction, every window counted in units of its own linear forecast's
-    error, with a standard error that allows for the ties between neighbouring origins (Newey and West [1]_). The
-    expectation is `prior` with standard deviation 1/4: half of a correction has three quarters of the gain of a right
-    one, and a quarter of the harm of a wrong one. The share is the mean of both by precision, between 0 and 1.
+    error, with a standard error that allows for the ties between neighbouring origins (Newey and West [1]_) and is
+    larger where the tail holds few horizons. The expectation is `prior` with standard deviation 1/4: half of a
+    correction has three quarters of the gain of a right one, and a quarter of the harm of a wrong one. The share is the
+    mean of both by precision, between 0 and 1.
 
     References
     ----------
@@ -126,6 +166,7 @@ def trusted_share(
     share = (weight * middle * error).sum() / power
     scores = weight * middle * (error - share * middle) * known.sum() / power
     variance = max(variance for _, variance in moments(scores, known, series, times))
+    variance *= (half_width(np.where(known, error, np.nan), times) / NORMAL) ** 2
     precisions = 1 / PRIOR_DEVIATION**2, 1 / max(variance, 1e-12)
     return float(np.clip(np.average([prior, share], weights=precisions), 0, 1))
 

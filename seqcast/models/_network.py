@@ -344,7 +344,7 @@ class NetworkForecaster(WindowForecaster):
         network, options = member.model.network, self._training_options(member.architecture, len(task.train.rows))
         set_typical_scale(network, task.train)
         if self.linear_skip:
-            member.penalty = choice.penalty or fit_linear(network, task.train, task.validation)
+            member.penalty = fit_linear(network, task.train, task.validation, task.tail, penalty=choice.penalty)
         if task.validation is None:
             self._train_unchecked(member, task, options, generator)
             self._measure(member, task.everything, None)
@@ -352,7 +352,7 @@ class NetworkForecaster(WindowForecaster):
         member.history, best_step = fit_network(network, task.train, task.validation, options, generator)
         if self.linear_skip:
             prior = USUAL_SHARE if np.isfinite(member.penalty) else 0.0
-            share = trusted_share(network, task.validation, task.tail_series, task.tail_times, prior=prior)
+            share = trusted_share(network, task.validation, *task.tail, prior=prior)
             network.shrinkage.fill_(share)
         if not isinstance(network.head, Head):
             fit_width(network, task.validation, options.loss)

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from seqcast.exceptions import ShortSeriesError
-from seqcast.gains import mean_and_variance
+from seqcast.gains import NORMAL, half_width, is_doubtful, mean_and_variance, n_horizons
 from seqcast.metrics import seasonal_scale
 from seqcast.models._calibration import fit_linear, set_typical_scale
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
@@ -33,10 +32,12 @@ MAX_LOOKBACK = 512
 SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
+SLIGHT = 0.1  # of the error: a smaller gain by another transform may be luck where there are few horizons
 TOLERABLE = 0.03  # of the error, in a member among others
 MANY_WINDOWS = 20  # without overlap, that a shorter history must hold
 FEW_HORIZONS, MAX_FOLDS = 10, 3  # in the tail, for which earlier stretches are forecast too
 DOUBTFUL = 0.2  # of the error: a smaller gain over the last value may be luck
+FEWEST_HORIZONS = 5  # by which the last value may be judged; where there are fewer, smoothing is as good
 MAX_TAIL = 4096  # validation windows of the chosen network
 
 
@@ -63,21 +64,6 @@ class Trial(NamedTuple):
     def mean(self) -> float:
         """Mean absolute scaled error."""
         return float(np.nanmean(np.abs(self.errors)))
-
-    @property
-    def n_unrelated(self) -> float:
-        """How many unrelated series would have mean errors as small as these: 1 if all hang together, all if none do.
-
-        Series are taken to have errors of one size.
-        """
-        known = ~np.isnan(self.errors)
-        errors = np.where(known, self.errors, 0.0)
-        _, moment = np.unique(self.times, return_inverse=True)
-        totals, squares, counts = np.zeros((3, moment.max() + 1, errors.shape[1]))
-        for sums, values in ((totals, errors), (squares, errors**2), (counts, known)):
-            np.add.at(sums, moment, values)
-        ratio = squares.sum() / max((totals**2 / np.maximum(counts, 1)).sum(), 1e-300)
-        return float(np.clip(ratio, 1, max(counts[counts > 0].mean(), 1)))
 
 
 @dataclass(frozen=True)
@@ -112,8 +98,7 @@ class Task:
     train: Sample
     validation: Sample | None
     everything: Sample
-    tail_series: Integers  # (n_validation,)
-    tail_times: Integers  # (n_validation,)
+    tail: tuple[Integers, Integers]  # (n_validation,) each: series and times
 
 
 def split_in_time(panel: Panel, horizon: int, fraction: float) -> Split:
@@ -166,12 +151,12 @@ def make_task(
             "No known value has a known value among the steps before it. Raise lookback, or fill gaps."
         )
     if not len(positions) or not len(train_origins[0]):
-        return Task(scaling, features, everything, None, everything, series, positions)
+        return Task(scaling, features, everything, None, everything, (series, positions))
     train = sample_of(panel, split.cuts, scaling, features, *train_origins, **layout)
     thin = np.unique(np.linspace(0, len(positions) - 1, MAX_TAIL).astype(np.int64))
     series, positions = series[thin], positions[thin]
     validation = Sample(everything.windows, everything.windows.rows(series, positions))
-    return Task(scaling, features, train, validation, everything, series, panel.first[series] + positions)
+    return Task(scaling, features, train, validation, everything, (series, panel.first[series] + positions))
 
 
 def choose(
@@ -187,8 +172,9 @@ def choose(
 
     First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train. All
     candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
-    is better by more than a standard error and 1 %, and the last value only where the gain is beyond doubt or 20 %: for
-    that, where the tail holds few horizons, the stretches before it are forecast too, each from what lies before it.
+    is better by more than a standard error and 1 %; a simpler transform or normalisation by more where there are few
+    horizons to judge by; and the last value only where the gain is beyond doubt or 20 %: for that, where the tail holds
+    few horizons, the stretches before it are forecast too, each from what lies before it.
 
     Returns
     -------
@@ -215,13 +201,13 @@ def choose(
         trials[choice] = _try_out(tail, origins, choice, network_of, season_length)
         scores.append({**asdict(choice), "penalty": trials[choice].penalty, "error": trials[choice].mean})
 
-    def near(choices: Sequence[Choice]) -> list[Choice]:
+    def near(choices: Sequence[Choice], *, is_careful: bool = False) -> list[Choice]:
         for choice in choices:
             if choice not in trials:
                 try_out(choice)
-        return _near_the_best({choice: trials[choice] for choice in choices})
+        return _near_the_best({choice: trials[choice] for choice in choices}, is_careful=is_careful)
 
-    ways = near([Choice(t, n, middle) for t, n in product(transforms, normalizations)])
+    ways = near([Choice(t, n, middle) for t, n in product(transforms, normalizations)], is_careful=True)
     others = [replace(ways[0], lookback=n) for n in lookbacks if n != middle]
     lengths = [choice.lookback for choice in near([replace(ways[0], lookback=middle), *others])]
     whole = replace(ways[0], lookback=lengths[0])
@@ -241,30 +227,40 @@ def choose(
     return [replace(ways[i], lookback=lengths[j], training_length=length) for i, j in pairs], scores
 
 
-def _near_the_best(trials: dict[Choice, Trial]) -> list[Choice]:
+def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> list[Choice]:
     """The first choice within a standard error or 1 % of the best; then others that are hardly worse, best first.
 
-    These are within two standard errors or 2 % of the best, and within 3 %. The last value comes first if it is within
-    20 %, and within the 95 % interval of the difference (Student's, with as many degrees of freedom as there are whole
-    horizons of unrelated series, less one) where the best is more than the window's mean. On exchange rates, ridges
-    seemed better by up to 5 % and were up to 23 % worse later.
+    Careful, the standard error is taken to be larger, up to 10 %, where the tail holds few horizons. The others are
+    within two standard errors or 2 % of the best, and within 3 %. Where there are five whole horizons of unrelated
+    series, the last value comes first if it is within 20 %, and the gain of the best over it may be luck. On exchange
+    rates, ridges seemed better by up to 5 % and were up to 23 % worse later.
     """
     lowest = min(trials.values(), key=lambda trial: trial.mean)
+    known = ~np.isnan(lowest.errors)
+    doubt = half_width(lowest.errors, lowest.times) / NORMAL if is_careful else 1.0
+
+    def excess(trial: Trial) -> Floats:
+        return np.where(known & ~np.isnan(trial.errors), np.abs(trial.errors) - np.abs(lowest.errors), 0.0)
 
     def is_near(trial: Trial, n: float) -> bool:
-        known = ~np.isnan(trial.errors)
-        excess = np.where(known, np.abs(trial.errors) - np.abs(lowest.errors), 0.0)
-        mean, variance = mean_and_variance(excess, known, lowest.series, lowest.times)
-        return mean <= n * max(np.sqrt(variance), NEGLIGIBLE * lowest.mean)
+        mean, variance = mean_and_variance(excess(trial), known, lowest.series, lowest.times)
+        error = max(np.sqrt(variance), min(doubt * np.sqrt(variance), SLIGHT * lowest.mean), NEGLIGIBLE * lowest.mean)
+        return mean <= n * error
 
-    def is_tolerable(trial: Trial, share: float, n: float = 2.0) -> bool:
-        return (np.isinf(n) or is_near(trial, n)) and trial.mean <= (1 + share) * lowest.mean
+    def is_naive(choice: Choice, trial: Trial) -> bool:
+        if choice.penalty != np.inf or n_horizons(lowest.errors, lowest.times) < FEWEST_HORIZONS:
+            return False
+        if trial.mean > (1 + DOUBTFUL) * lowest.mean:
+            return False
+        at = lowest.series, lowest.times
+        return trial.mean <= (1 + NEGLIGIBLE) * lowest.mean or is_doubtful(excess(trial), lowest.errors, known, *at)
 
-    n_horizons = lowest.n_unrelated * max(len(np.unique(lowest.times)) / lowest.errors.shape[1], 1)
-    doubt = np.inf if np.isinf(lowest.penalty) else float(student.ppf(0.975, max(n_horizons - 1, 1)))
-    naive = [c for c, trial in trials.items() if c.penalty == np.inf and is_tolerable(trial, DOUBTFUL, doubt)]
+    def is_tolerable(trial: Trial) -> bool:
+        return is_near(trial, 2) and trial.mean <= (1 + TOLERABLE) * lowest.mean
+
+    naive = [choice for choice, trial in trials.items() if is_naive(choice, trial)]
     best = naive or [choice for choice, trial in trials.items() if is_near(trial, 1)]
-    near = [choice for choice, trial in trials.items() if choice != best[0] and is_tolerable(trial, TOLERABLE)]
+    near = [choice for choice, trial in trials.items() if choice != best[0] and is_tolerable(trial)]
     return [best[0], *sorted(near, key=lambda choice: trials[choice].mean)]
 
 
@@ -281,10 +277,11 @@ def _candidates(
 
 
 def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, ...]:
-    """A few lengths in whole seasons, up to a third of a usual series, or two thirds where there are many series."""
+    """A few lengths in whole seasons, up to a third of a usual series; two thirds for three seasons or many series."""
     n_rows = int(np.median(cuts))
     season = season_length if 1 < season_length <= MAX_LOOKBACK else 8
-    longest = min(MAX_LOOKBACK, max(n_rows // 3, min(2 * n_rows // 3, len(cuts) * n_rows // 20)))
+    longest = max(n_rows // 3, min(2 * n_rows // 3, max(3 * season, len(cuts) * n_rows // 20)))
+    longest = min(MAX_LOOKBACK, longest)
     lengths = [k * season for k in (1, 2, 3, 4, 7, 14, 21) if k * season <= longest]
     lengths = [n for n in lengths if n >= min(horizon, lengths[-1] // 2, 96)][-5:]
     if MAX_LOOKBACK < season_length <= n_rows // 4:
@@ -349,14 +346,15 @@ def _try_out(
     series, positions = origins[0][thin], origins[1][thin]
     tail = sample_of(panel, split.ends, scaling, features, series, positions, **layout)
     set_typical_scale(network, train)
-    penalty = choice.penalty or fit_linear(network, train, tail, max_windows=MAX_TRAIN)
+    at = series, panel.first[series] + positions
+    penalty = fit_linear(network, train, tail, at, penalty=choice.penalty, max_windows=MAX_TRAIN)
     model = WindowModel(network, scaling, features, panel.ids, LEVELS, np.zeros((horizon, len(LEVELS))))
     forecast = model.forecast(panel, series, positions)  # (n, horizon)
     ahead = positions[:, None] + np.arange(horizon)
     rows = panel.indptr[series, None] + np.minimum(ahead, panel.lengths[series, None] - 1)
     actual = np.where(ahead < split.ends[series, None], panel.values[rows], np.nan)
     errors = (actual - forecast) / _units(panel, values, season_length)[series, None]
-    return Trial(errors, penalty, series, panel.first[series] + positions)
+    return Trial(errors, penalty, *at)
 
 
 def _units(panel: Panel, values: Floats, season_length: int) -> Floats:

@@ -22,13 +22,14 @@ class RidgeForecaster(WindowForecaster):
     Attributes
     ----------
     penalty_ : float
-        In units of the mean diagonal of the Gram matrix; infinity is the last value or the mean of the window.
+        In units of the mean diagonal of the Gram matrix; 1e6 leaves exponential smoothing, infinity the last value.
     lookback_, normalization_, target_transform_, training_length_
         As given or chosen; `choices_` holds the errors of what was tried on the validation tail.
 
     Notes
     -----
-    ``B = argmin |Y - Z B|^2 + penalty |B|^2`` over all windows, each in units of its own past.
+    ``B = argmin |Y - Z B|^2 + penalty |B - B0|^2`` over all windows, each in units of its own past. B0 is exponential
+    smoothing with level, damped trend and season, the best for these windows: where they are few, it is all there is.
 
     Examples
     --------
@@ -46,7 +47,7 @@ class RidgeForecaster(WindowForecaster):
         architecture = self._architecture(choices[0], past_only)
         network = self._build(architecture).to(device)
         set_typical_scale(network, task.train)
-        penalty = choices[0].penalty or fit_linear(network, task.train, task.validation)
+        penalty = fit_linear(network, task.train, task.validation, task.tail, penalty=choices[0].penalty)
         spread = residual_spread(network, task.train, task.validation)
         model = WindowModel(
             network, task.scaling, task.features, self.panel_.ids, LEVELS, spread, Calendar(self.calendar_)

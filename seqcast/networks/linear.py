@@ -20,8 +20,9 @@ class LinearSkip(nn.Module):
 
     Of calendar columns, the last of the covariates, it reads the origin only: they say the same at every step.
 
-    The coefficients of the second-last season are expected to be half as large as those of the last, those of the
-    third-last a third as large, and so on (Litterman [1]_): ``expected`` are these factors.
+    In ridge regression its coefficients are shrunk to those of exponential smoothing. How far they lie from these is
+    expected to be half as much for the second-last season as for the last, a third as much for the third-last, and so
+    on (Litterman [1]_): ``expected`` are these factors.
 
     References
     ----------
@@ -66,9 +67,9 @@ class LinearSkip(nn.Module):
 class RidgePath:
     """Ridge regression for every penalty at once, from one eigendecomposition of the Gram matrix (float64).
 
-    ``B(penalty) = V (D + penalty I)^-1 V' Z'Y`` with ``Z'Z = V D V'``, where Z are the regressors times the expected
-    size of their coefficients. A penalty is given in units of the mean diagonal of ``Z'Z``; infinity gives 0, that is
-    the center of the window. Missing targets are filled with the ridge's own forecasts until these hardly move (EM),
+    ``B(penalty) = B0 + V (D + penalty I)^-1 V' Z'(Y - Z B0)`` with ``Z'Z = V D V'``, where Z are the regressors times
+    the expected size of their coefficients, and B0 is what these are shrunk to. A penalty is given in units of the mean
+    diagonal of ``Z'Z``. Missing targets are filled with the ridge's own forecasts until these hardly move (EM),
     which converges to least squares over the known targets.
 
     Parameters
@@ -77,14 +78,17 @@ class RidgePath:
         Gives anew an iterable of design (n, n_columns), target (n, horizon) and weight (n, horizon), which is 1 where
         the target is known, else 0.
     expected : Tensor, (n_columns,)
-        Expected size of the coefficients of each regressor, up to a common factor.
+        Expected size of the coefficients of each regressor, less the prior, up to a common factor.
+    prior : Tensor, (n_columns, horizon)
+        Coefficients at an infinite penalty.
     imputing_penalty : float
         Penalty of the forecasts that fill in missing targets.
     """
 
-    def __init__(self, batches: Batches, expected: torch.Tensor, imputing_penalty: float = 0.1):
+    def __init__(self, batches: Batches, expected: torch.Tensor, prior: torch.Tensor, imputing_penalty: float = 0.1):
         gram, cross, is_complete = _moments(batches)
-        expected = expected.double()
+        expected, self.prior = expected.double(), prior.double()
+        cross = cross - gram @ self.prior
         gram = expected[:, None] * gram * expected
         self.eigenvalues, vectors = torch.linalg.eigh(gram)  # (n_columns,), (n_columns, n_columns)
         self.unit = gram.diagonal().mean().clamp(min=1e-12)
@@ -96,10 +100,10 @@ class RidgePath:
 
     def weight(self, penalty: float) -> torch.Tensor:
         """Coefficients, (n_columns, horizon)."""
-        return self.vectors @ self.projected_weight(penalty)
+        return self.prior + self.vectors @ self.projected_weight(penalty)
 
     def projected_weight(self, penalty: float) -> torch.Tensor:
-        """Coefficients of the regressors times ``vectors``, (n_columns, horizon)."""
+        """Coefficients, less the prior, of the regressors times ``vectors``, (n_columns, horizon)."""
         shrunk = self.eigenvalues.clamp(min=0) + penalty * self.unit
         return self.cross / shrunk[:, None]
 

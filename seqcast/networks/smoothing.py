@@ -1,0 +1,95 @@
+"""Exponential smoothing of the window: a linear forecast with four parameters, which the linear skip is shrunk to."""
+
+import torch
+
+__all__ = ["smoothing_weight"]
+
+LEVELS = (0.03, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)  # shares of an error that go to the level
+SEASONS = (0.02, 0.1, 0.3, 0.6, 1.0)  # shares of the rest of it that go to the season
+TRENDS = ((0.0, 0.0), (0.03, 1.0), (0.05, 0.97), (0.1, 0.9), (0.3, 0.8))  # shares of the level's, and damping
+WEEK = 7  # seasons that make the longer one
+
+
+def smoothing_weight(z: torch.Tensor, target: torch.Tensor, known: torch.Tensor, season_length: int) -> torch.Tensor:
+    """Give the coefficients of the exponential smoothing with the lowest squared error over some windows.
+
+    Level, damped trend and additive season [1]_: as forecasts they are linear in the window. The season is one of
+    `season_length` steps, or of seven times as many, or none.
+
+    Parameters
+    ----------
+    z : Tensor, (n, lookback)
+        Windows in units of their own past.
+    target, known : Tensor, (n, horizon)
+        What came after, and 1 where it is known, else 0.
+    season_length : int
+        Steps of a season; 1 is none.
+
+    Returns
+    -------
+    Tensor, (lookback, horizon)
+
+    References
+    ----------
+    .. [1] Hyndman, R. J., Koehler, A. B., Ord, J. K. and Snyder, R. D. (2008). Forecasting with Exponential Smoothing:
+       The State Space Approach. Springer.
+
+    Examples
+    --------
+    >>> steps = torch.arange(9.0)
+    >>> z, target = steps[:6].expand(4, -1), steps[6:].expand(4, -1)  # a straight line
+    >>> (z[:1] @ smoothing_weight(z, target, torch.ones(4, 3), 1)).round(decimals=2)
+    tensor([[6., 7., 8.]])
+    """
+    lookback, horizon = z.shape[1], target.shape[1]
+
+    def lowest(season: int, candidates: torch.Tensor) -> tuple[float, torch.Tensor]:
+        forecasts = _smoothed(z, season, candidates, horizon)
+        errors = torch.stack([((forecast - target) ** 2 * known).sum() for forecast in forecasts])
+        return float(errors.min()), candidates[errors.argmin()]
+
+    found = []
+    for season in sorted({1, season_length, WEEK * season_length if season_length > 1 else 1}):
+        if season == 1 or season <= lookback:
+            _, best = lowest(season, _levels_and_seasons(season).to(z))
+            found.append((*lowest(season, _trends(best)), season))
+    _, best, season = min(found, key=lambda one: one[0])
+    return _smoothed(torch.eye(lookback).to(z), season, best[None], horizon)[0]
+
+
+def _levels_and_seasons(season: int) -> torch.Tensor:
+    """Candidates (n, 4): shares of an error that level, trend and season take, and damping of the trend."""
+    shares = SEASONS if season > 1 else (0.0,)
+    return torch.tensor([[level, 0.0, (1 - level) * share, 0.0] for level in LEVELS for share in shares])
+
+
+def _trends(best: torch.Tensor) -> torch.Tensor:
+    """The same level and season with other trends, (n, 4)."""
+    candidates = best.repeat(len(TRENDS), 1)
+    candidates[:, [1, 3]] = torch.tensor(TRENDS).to(best)
+    candidates[:, 1] *= best[0]
+    return candidates
+
+
+def _smoothed(z: torch.Tensor, season: int, candidates: torch.Tensor, horizon: int) -> torch.Tensor:
+    """Forecasts (n_candidates, n, horizon) of windows (n, lookback), whose first season or two give the first state."""
+    to_level, to_trend, to_season, damping = candidates.T[..., None]  # (n_candidates, 1) each
+    lookback = z.shape[1]
+    first, second = z[:, :season], z[:, season : 2 * season]
+    level, slope, profile = first.mean(1), z.new_zeros(len(z)), first - first.mean(1, keepdim=True)
+    if lookback >= 2 * season:
+        slope = (second.mean(1) - level) / season
+        profile = (profile + second - second.mean(1, keepdim=True)) / 2
+    ramp = torch.arange(season, device=z.device) - (season - 1) / 2
+    trend = slope * (damping > 0)  # (n_candidates, n)
+    level = level + trend * ramp[-1]  # at the end of the first season
+    seasons = list((profile - slope[:, None] * ramp).T.unsqueeze(1).expand(-1, len(candidates), -1))
+    for t, value in enumerate(z.T[season:], season):
+        ahead = level + damping * trend
+        error = value - ahead - seasons[t % season]
+        level = ahead + to_level * error
+        trend = damping * trend + to_trend * error
+        seasons[t % season] = seasons[t % season] + to_season * error
+    growth = (damping ** torch.arange(1, horizon + 1, device=z.device)).cumsum(1)  # (n_candidates, horizon)
+    season_ahead = torch.stack([seasons[(lookback + h) % season] for h in range(horizon)], 2)
+    return level[..., None] + growth[:, None] * trend[..., None] + season_ahead

@@ -1,0 +1,95 @@
+"""Exponential smoothing as a linear function of the window."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from statsmodels.tsa.exponential_smoothing.ets import ETSModel
+
+from seqcast import GRUForecaster, RidgeForecaster
+from seqcast.models._calibration import SMOOTHING
+from seqcast.networks.smoothing import _smoothed, smoothing_weight
+
+
+@pytest.mark.parametrize("lookback", [24, 31, 36])
+@pytest.mark.parametrize(("trend", "season"), [(False, 1), (True, 1), (False, 12), (True, 12)])
+def test_it_is_the_textbook_recursion(trend, season, lookback):
+    level, slope, seasonal, damping = 0.3, 0.05 * trend, 0.2 * (season > 1), 0.9
+    y = np.random.default_rng(0).normal(size=lookback).cumsum()
+    candidate = torch.tensor([[level, slope, seasonal, damping * trend]], dtype=torch.float64)
+    found = _smoothed(torch.from_numpy(y)[None], season, candidate, 15)[0, 0]
+    first, second = y[:season], y[season : 2 * season]
+    start = (second.mean() - first.mean()) / season if lookback >= 2 * season else 0.0
+    away = np.arange(season) - (season - 1) / 2
+    profile = (first - first.mean() + second - second.mean()) / 2 - start * away
+    begin = {"initial_level": first.mean() + start * trend * away[-1]}
+    if trend:
+        begin["initial_trend"] = start
+    if season > 1:
+        begin["initial_seasonal"] = profile
+    model = ETSModel(
+        y[season:],
+        trend="add" if trend else None,
+        damped_trend=trend,
+        seasonal="add" if season > 1 else None,
+        seasonal_periods=season if season > 1 else None,
+        initialization_method="known",
+        **begin,
+    )
+    given = {"smoothing_level": level, "smoothing_trend": slope, "smoothing_seasonal": seasonal}
+    given |= {"damping_trend": damping, **begin}
+    given |= {f"initial_seasonal.{k}": value for k, value in enumerate(profile[::-1])}
+    parameters = [given[name] for name in model.param_names]
+    assert_allclose(found, model.smooth(parameters).forecast(15), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("season", [1, 4, 12, 40])
+def test_it_is_linear_and_a_shift_goes_through(season):
+    random = np.random.default_rng(0)
+    z, target = torch.from_numpy(random.normal(size=(50, 30))), torch.from_numpy(random.normal(size=(50, 7)))
+    weight = smoothing_weight(z, target, torch.ones_like(target), season)
+    assert weight.shape == (30, 7)
+    assert_allclose(weight.sum(0), 1)
+
+
+def test_missing_targets_do_not_count():
+    random = np.random.default_rng(0)
+    z, target = torch.from_numpy(random.normal(size=(50, 30))), torch.from_numpy(random.normal(size=(50, 7)))
+    known = torch.from_numpy((random.random((50, 7)) < 0.5).astype(float))
+    weight = smoothing_weight(z, target, known, 6)
+    assert_allclose(smoothing_weight(z, target + 9 * (1 - known), known, 6), weight)
+
+
+def test_two_seasons_of_a_week_are_found():
+    hour = np.arange(24 * 7 * 10)
+    y = np.sin(2 * np.pi * hour / 24) * (1 + (hour // 24 % 7 > 4))
+    windows = torch.from_numpy(np.lib.stride_tricks.sliding_window_view(y, 336 + 24)[::11].copy())
+    z, target = windows[:, :336], windows[:, 336:]
+    assert_allclose(z @ smoothing_weight(z, target, torch.ones_like(target), 24), target, atol=1e-6)
+
+
+def test_a_short_series_is_smoothed_and_a_long_one_regressed():
+    random = np.random.default_rng(0)
+    y = np.zeros(3000)
+    for t in range(2, len(y)):
+        y[t] = 1.6 * y[t - 1] - 0.9 * y[t - 2] + random.normal()  # a cycle, which no smoothing follows
+    assert RidgeForecaster(horizon=6, season_length=12).fit(y).penalty_ < 1
+    month = np.arange(120)
+    y = 100 + month + 10 * np.sin(2 * np.pi * month / 12) + random.normal(size=120)
+    model = RidgeForecaster(horizon=12, season_length=12).fit(y)
+    assert model.penalty_ == SMOOTHING
+    truth = 100 + np.arange(120, 132) + 10 * np.sin(2 * np.pi * np.arange(12) / 12)
+    assert np.abs(model.forecast() - truth).mean() < 2
+
+
+def test_a_series_too_short_for_a_tail_is_smoothed():
+    y = 10 + np.random.default_rng(0).normal(size=9)
+    model = RidgeForecaster(horizon=4, validation_fraction=0.0).fit(y)
+    assert model.penalty_ == SMOOTHING
+    assert np.abs(model.forecast() - 10).max() < 1
+
+
+def test_a_network_begins_at_it():
+    y = 10 + np.sin(2 * np.pi * np.arange(60) / 12)
+    model = GRUForecaster(horizon=6, season_length=12, lookback=24, max_steps=1, n_members=1, random_state=0).fit(y)
+    assert_allclose(model.forecast(), 10 + np.sin(2 * np.pi * np.arange(60, 66) / 12), atol=0.05)
