@@ -19,12 +19,13 @@ from accuracy import PROTOCOLS, Score, _standard_error, long_horizon
 from tqdm import tqdm
 
 import seqcast
-from seqcast.models import _task
+from seqcast.models import _calibration, _task
 from seqcast.networks.linear import LinearSkip
 
 DATA = ["etth1-96", "etth1-336", "exchange-96", "illness-24", "illness-36", "illness-60", "epf-np", "epf-de"]
 DATA += ["epf-np-rolling", "epf-de-rolling", "air-quality-rolling", "m4-hourly", "hospital", "tourism"]
-MORE = ["illness-24", "illness-36", "air-quality-rolling", "m4-hourly", "hospital", "tourism"]  # with earlier parts too
+DATA += ["hospital-alone", "tourism-alone"]
+MORE = ["illness-24", "illness-36", "air-quality-rolling", *DATA[-5:]]  # with earlier parts too
 EARLIER = {  # ends of train, validation and test part, all before the test part of the protocol
     f"exchange-{horizon}, to {end:.0%}": (
         long_horizon("exchange_rate", horizon, (end - 0.2, end - 0.1, end), 96),
@@ -76,27 +77,19 @@ def _all_alike() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _earlier_stretches() -> Iterator[None]:
-    """Choices are ranked on the stretches before a tail of few horizons too."""
-    try_out, parts = _task._try_out, _task._folds
-
-    def joined(split: Any, origins: Any, choice: Any, network_of: Any, season_length: int) -> Any:
-        _, *earlier = parts(split, network_of.keywords["horizon"], (choice.lookback,))
-        folds = [(split, origins), *earlier]
-        return _task._joined([try_out(*fold, choice, network_of, season_length) for fold in folds])
-
-    with patch.object(_task, "_try_out", joined), patch.object(_task, "_folds", lambda *a: parts(*a)[:1]):
-        yield
+def _no_smoothing(network: Any, train: Any) -> torch.Tensor:
+    return torch.zeros_like(network.linear.weight)
 
 
 ARMS: dict[str, Callable[[], Any]] = {
     "defaults": nullcontext,
+    "shrunk to the center": lambda: patch.object(_calibration, "_smoothing", _no_smoothing),
+    "smoothing only if best": lambda: patch.object(_calibration, "DOUBTFUL", 0.0),
+    "transforms with no more care": lambda: patch.object(_task, "SLIGHT", 0.0),
+    "last value judged by few": lambda: patch.object(_task, "FEWEST_HORIZONS", 0.0),
+    "last value only if best": lambda: patch.object(_task, "DOUBTFUL", 0.0),
     "older steps count as much": _all_alike,
     "all of the history": lambda: patch.object(_task, "_training_lengths", lambda split, window: []),
-    "ranked on earlier stretches too": _earlier_stretches,
-    "last value judged on the tail": lambda: patch.object(_task, "MAX_FOLDS", 1),
-    "last value only if best": lambda: patch.object(_task, "DOUBTFUL", 0.0),
 }
 
 

@@ -38,7 +38,14 @@ def half_width(errors: Floats, times: Integers) -> float:
 
 def n_horizons(errors: Floats, times: Integers) -> float:
     """How many whole horizons of unrelated series there are in errors (n, horizon) of origins at these times."""
-    return n_unrelated(errors, times) * max(len(np.unique(times)) / errors.shape[1], 1)
+    n_steps = len(np.unique(times)) * _stride(times)
+    return n_unrelated(errors, times) * max(n_steps / errors.shape[1], 1)
+
+
+def _stride(times: Integers) -> int:
+    """Steps from one origin to the next: more than 1 where they are thinned."""
+    distinct = np.unique(times)
+    return int(np.median(np.diff(distinct))) if len(distinct) > 1 else 1
 
 
 def n_unrelated(errors: Floats, times: Integers) -> float:
@@ -68,11 +75,11 @@ def mean_and_variance(gain: Floats, known: Floats, series: Integers, times: Inte
 
 def moments(gain: Floats, known: Floats, series: Integers, times: Integers) -> list[tuple[float, float]]:
     """Mean of gains and variance of that mean, infinite if there are too few; for each way to group them."""
-    horizon, origins = gain.shape[1], np.unique(times)
+    horizon, stride = gain.shape[1], _stride(times)
     steps = times[:, None] + np.arange(horizon)
     groups = [(steps, len(np.unique(steps)) // 4)]
-    if len(origins) >= 2 * horizon:
-        groups = [(np.broadcast_to(times[:, None], gain.shape), horizon - 1)]
+    if len(np.unique(times)) * stride >= 2 * horizon:
+        groups = [(np.broadcast_to(times[:, None], gain.shape), (horizon - 1) // stride)]
     elif len(np.unique(series)) >= 10:
         groups.append((np.broadcast_to(series[:, None], gain.shape), 0))
     found = []

@@ -18,9 +18,10 @@ def test_it_is_the_textbook_recursion(trend, season, lookback):
     y = np.random.default_rng(0).normal(size=lookback).cumsum()
     candidate = torch.tensor([[level, slope, seasonal, damping * trend]], dtype=torch.float64)
     found = _smoothed(torch.from_numpy(y)[None], season, candidate, 15)[0, 0]
-    first, second = y[:season], y[season : 2 * season]
-    start = (second.mean() - first.mean()) / season if lookback >= 2 * season else 0.0
-    away = np.arange(season) - (season - 1) / 2
+    size = season if season > 1 else 4
+    first, second = y[:size], y[size : 2 * size]
+    start = (second.mean() - first.mean()) / size
+    away = np.arange(size) - (size - 1) / 2
     profile = (first - first.mean() + second - second.mean()) / 2 - start * away
     begin = {"initial_level": first.mean() + start * trend * away[-1]}
     if trend:
@@ -28,7 +29,7 @@ def test_it_is_the_textbook_recursion(trend, season, lookback):
     if season > 1:
         begin["initial_seasonal"] = profile
     model = ETSModel(
-        y[season:],
+        y[size:],
         trend="add" if trend else None,
         damped_trend=trend,
         seasonal="add" if season > 1 else None,
@@ -80,6 +81,29 @@ def test_a_short_series_is_smoothed_and_a_long_one_regressed():
     assert model.penalty_ == SMOOTHING
     truth = 100 + np.arange(120, 132) + 10 * np.sin(2 * np.pi * np.arange(12) / 12)
     assert np.abs(model.forecast() - truth).mean() < 2
+
+
+def test_of_equals_the_newest_value_counts_most():
+    model = RidgeForecaster(horizon=2, season_length=1, lookback=8, normalization="last", target_transform="none")
+    model.fit(np.full(60, 7.0)).update(np.full(4, 9.0))
+    assert_allclose(model.forecast(), 9.0)
+
+
+def test_a_noisy_line_is_followed():
+    errors = []
+    for seed in range(10):
+        y = 5 * np.arange(72) + np.random.default_rng(seed).normal(0, 10, 72)
+        model = RidgeForecaster(horizon=12, season_length=1).fit(y[:60])
+        errors.append(np.abs(model.forecast() - y[60:]).mean())
+    assert np.mean(errors) < 15
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1])
+def test_covariates_of_a_short_series_count(fraction):
+    x = np.random.default_rng(0).normal(size=(150, 1))
+    y = 10 + 5 * x[:, 0] + 0.1 * np.random.default_rng(1).normal(size=150)
+    model = RidgeForecaster(horizon=6, season_length=1, validation_fraction=fraction).fit(x, y)
+    assert np.abs(model.predict(np.full((6, 1), 2.0)) - 20).max() < 5
 
 
 def test_a_series_too_short_for_a_tail_is_smoothed():

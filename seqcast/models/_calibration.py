@@ -28,7 +28,7 @@ Integers = NDArray[np.int64]
 SMOOTHING = 1e6  # a penalty that leaves exponential smoothing alone
 PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), SMOOTHING)  # in units of the mean diagonal of Z'Z
 NEGLIGIBLE = 0.01  # of the squared error: smoothing that is hardly worse is enough
-DOUBTFUL = 0.4  # of it, where there are few windows: a smaller gain over smoothing may be luck
+BEYOND_DOUBT = 0.4  # of it: a larger gain over smoothing counts, however few the windows
 MANY_WINDOWS = 20  # without overlap, for which the tail may be trusted
 MAX_SMOOTHED = 256  # windows by which smoothing is chosen
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
@@ -59,15 +59,18 @@ def fit_linear(
     penalty: float | None = None,
     max_windows: int = 60_000,
 ) -> float:
-    """Solve the linear skip in closed form; a penalty that is not given is chosen on the validation windows.
+    """Solve the linear skip in closed form.
 
-    `at` are the series and times of these windows. Windows with all targets known are learned from if they are four in
-    five; else all, their missing targets filled in (EM). An infinite penalty leaves the center of the window.
+    A penalty that is not given is chosen on the validation windows, whose series and times are `at`; without these it
+    is 1, or where there are few windows of a series without covariates, smoothing alone. An infinite penalty leaves the
+    center of the window. Windows with all targets known are learned from if they are four in five; else all, their
+    missing targets filled in (EM).
     """
     if penalty == np.inf:
         network.linear.weight.zero_()
         return penalty
     is_few = len(train.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
+    is_alone = len(network.linear.weight) == network.lookback + 1  # smoothing knows no covariates
     train = _complete(train).thinned(max_windows)
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
@@ -79,17 +82,18 @@ def fit_linear(
     held = list(batches()) if few else None  # targets that are missing take several passes
     source = batches if held is None else lambda: held
     path = RidgePath(source, network.linear.expected, _smoothing(network, train), imputing_penalty=penalty or 1.0)
-    if penalty is None:
-        untold = SMOOTHING if is_few else 1.0
-        penalty = _best_penalty(network, path, validation, at if is_few else None) if validation else untold
+    if penalty is None and validation is not None:
+        penalty = _best_penalty(network, path, validation, at if is_few and is_alone else None)
+    elif penalty is None:
+        penalty = SMOOTHING if is_few and is_alone else 1.0
     network.linear.weight.copy_(path.weight(penalty))
     return penalty
 
 
 def _smoothing(network: ForecastNetwork, train: Sample) -> torch.Tensor:
     """Coefficients of exponential smoothing, (n_columns, horizon); covariates have none."""
-    train = train.thinned(MAX_SMOOTHED)
-    windows = train.windows.gather(train.rows)
+    some = torch.randperm(len(train.rows), generator=torch.Generator().manual_seed(0))[:MAX_SMOOTHED]
+    windows = train.windows.gather(train.rows[some.to(train.rows.device)])  # evenly spaced, they may miss hours
     past = network.normalise(windows)
     prior = torch.zeros_like(network.linear.weight)
     season = network.season_length or 1
@@ -113,24 +117,28 @@ def _best_penalty(
     It is, if its error is at most 1 % higher; given the series and times of the windows also, if the gain of the best
     over it may be luck: if it is below 40 % and within the 95 % interval.
     """
-    parts = []
-    for batch in validation.batches(CHUNK):
-        past = network.normalise(batch)
-        target, weight = network.targets(batch, past)
-        design = network.linear.design(past.z, past.features).double()
-        rest, projected = target - design @ path.prior, design @ path.vectors  # (n, horizon), (n, n_columns)
-        tried = [(rest - projected @ path.projected_weight(penalty)) * weight for penalty in PENALTIES]
-        parts.append((torch.stack(tried).cpu(), weight.cpu()))
-    errors = torch.cat([part for part, _ in parts], 1).numpy()  # (n_penalties, n, horizon)
-    known = torch.cat([part for _, part in parts]).numpy()  # (n, horizon)
-    squares = errors**2
-    best = int(squares.sum((1, 2)).argmin())
-    lowest, excess = squares[best].sum(), squares[-1] - squares[best]
-    if excess.sum() <= NEGLIGIBLE * lowest:
+
+    def errors(*penalties: float) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for batch in validation.batches(CHUNK):
+            past = network.normalise(batch)
+            target, known = network.targets(batch, past)
+            design = network.linear.design(past.z, past.features).double()
+            rest, projected = target - design @ path.prior, design @ path.vectors  # (n, horizon), (n, n_columns)
+            for penalty in penalties:
+                yield (rest - projected @ path.projected_weight(penalty)) * known, known
+
+    squares = np.zeros(len(PENALTIES))
+    for k, (error, _) in enumerate(errors(*PENALTIES)):
+        squares[k % len(PENALTIES)] += float((error**2).sum())
+    best = PENALTIES[int(squares.argmin())]
+    excess = squares[-1] - squares.min()
+    if excess <= NEGLIGIBLE * squares.min():
         return SMOOTHING
-    if at is not None and excess.sum() <= DOUBTFUL * lowest and is_doubtful(excess, errors[best], known, *at):
-        return SMOOTHING
-    return PENALTIES[best]
+    if at is None or excess > BEYOND_DOUBT * squares.min():
+        return best
+    known = torch.cat([known for _, known in errors(best)]).cpu().numpy()
+    lowest, smoothed = (torch.cat([error for error, _ in errors(one)]).cpu().numpy() for one in (best, SMOOTHING))
+    return SMOOTHING if is_doubtful(smoothed**2 - lowest**2, lowest, known, *at) else best
 
 
 @torch.inference_mode()

@@ -150,7 +150,10 @@ class WindowForecaster(BaseForecaster):
 
     @property
     def penalty_(self) -> float:
-        """Penalty of the first member's ridge, in units of the mean diagonal of the Gram matrix; inf is no ridge."""
+        """Penalty of the first member's ridge, in units of the mean diagonal of the Gram matrix.
+
+        1e6 leaves exponential smoothing, infinity the last value.
+        """
         return self.members_[0].penalty
 
     def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:

@@ -85,18 +85,19 @@ class RidgePath:
         Penalty of the forecasts that fill in missing targets.
     """
 
-    def __init__(self, batches: Batches, expected: torch.Tensor, prior: torch.Tensor, imputing_penalty: float = 0.1):
+    def __init__(self, batches: Batches, expected: torch.Tensor, prior: torch.Tensor, imputing_penalty: float = 1.0):
         gram, cross, is_complete = _moments(batches)
         expected, self.prior = expected.double(), prior.double()
-        cross = cross - gram @ self.prior
+        explained = gram @ self.prior
         gram = expected[:, None] * gram * expected
         self.eigenvalues, vectors = torch.linalg.eigh(gram)  # (n_columns,), (n_columns, n_columns)
         self.unit = gram.diagonal().mean().clamp(min=1e-12)
         self.vectors = expected[:, None] * vectors
-        self.cross = self.vectors.T @ cross  # (n_columns, horizon)
-        if not is_complete:
-            for _ in range(N_IMPUTATIONS):
-                self.cross = self.vectors.T @ (cross + _imputed_cross(batches, self.weight(imputing_penalty)))
+        coefficients = self.prior
+        for _ in range(1 if is_complete else 1 + N_IMPUTATIONS):
+            filled = cross if is_complete else cross + _imputed_cross(batches, coefficients)
+            self.cross = self.vectors.T @ (filled - explained)  # (n_columns, horizon)
+            coefficients = self.weight(imputing_penalty)
 
     def weight(self, penalty: float) -> torch.Tensor:
         """Coefficients, (n_columns, horizon)."""

@@ -4,17 +4,19 @@ import torch
 
 __all__ = ["smoothing_weight"]
 
-LEVELS = (0.03, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)  # shares of an error that go to the level
+LEVELS = (1.0, 0.8, 0.55, 0.35, 0.2, 0.1, 0.03)  # shares of an error that go to the level; of equals the first is best
 SEASONS = (0.02, 0.1, 0.3, 0.6, 1.0)  # shares of the rest of it that go to the season
 TRENDS = ((0.0, 0.0), (0.03, 1.0), (0.05, 0.97), (0.1, 0.9), (0.3, 0.8))  # shares of the level's, and damping
 WEEK = 7  # seasons that make the longer one
+START = 4  # steps whose mean is the first level where there is no season
 
 
 def smoothing_weight(z: torch.Tensor, target: torch.Tensor, known: torch.Tensor, season_length: int) -> torch.Tensor:
     """Give the coefficients of the exponential smoothing with the lowest squared error over some windows.
 
     Level, damped trend and additive season [1]_: as forecasts they are linear in the window. The season is one of
-    `season_length` steps, or of seven times as many, or none.
+    `season_length` steps, or of seven times as many, or none; for each the best level and season are found first, then
+    the trend.
 
     Parameters
     ----------
@@ -72,19 +74,21 @@ def _trends(best: torch.Tensor) -> torch.Tensor:
 
 
 def _smoothed(z: torch.Tensor, season: int, candidates: torch.Tensor, horizon: int) -> torch.Tensor:
-    """Forecasts (n_candidates, n, horizon) of windows (n, lookback), whose first season or two give the first state."""
+    """Forecasts (n_candidates, n, horizon) of windows (n, lookback), whose first two seasons give the first state."""
     to_level, to_trend, to_season, damping = candidates.T[..., None]  # (n_candidates, 1) each
     lookback = z.shape[1]
-    first, second = z[:, :season], z[:, season : 2 * season]
+    size = season if season > 1 else max(min(START, lookback // 2), 1)
+    first, second = z[:, :size], z[:, size : 2 * size]
     level, slope, profile = first.mean(1), z.new_zeros(len(z)), first - first.mean(1, keepdim=True)
-    if lookback >= 2 * season:
-        slope = (second.mean(1) - level) / season
+    if lookback >= 2 * size:
+        slope = (second.mean(1) - level) / size
         profile = (profile + second - second.mean(1, keepdim=True)) / 2
-    ramp = torch.arange(season, device=z.device) - (season - 1) / 2
+    ramp = torch.arange(size, device=z.device) - (size - 1) / 2
     trend = slope * (damping > 0)  # (n_candidates, n)
     level = level + trend * ramp[-1]  # at the end of the first season
-    seasons = list((profile - slope[:, None] * ramp).T.unsqueeze(1).expand(-1, len(candidates), -1))
-    for t, value in enumerate(z.T[season:], season):
+    profile = profile - slope[:, None] * ramp if season > 1 else z.new_zeros(len(z), 1)
+    seasons = list(profile.T.unsqueeze(1).expand(-1, len(candidates), -1))
+    for t, value in enumerate(z.T[size:], size):
         ahead = level + damping * trend
         error = value - ahead - seasons[t % season]
         level = ahead + to_level * error
