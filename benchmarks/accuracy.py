@@ -80,6 +80,7 @@ def main() -> None:
         f"{datetime.date.today()}, seqcast {seqcast.__version__}, torch {torch.__version__}, python "
         f"{platform.python_version()}, {arguments.part} part, {arguments.jobs} runs at a time{settings}\n"
     )
+    print(_summary(arguments), "\n")
     for name in arguments.data:
         print(_table(name, arguments), "\n")
 
@@ -215,8 +216,9 @@ def last_steps(
 
 GASES, WEATHER = ["CO(GT)", "NOx(GT)", "C6H6(GT)", "NO2(GT)"], ["T", "RH", "AH"]
 ETTH1, LTSF = (8640, 11520, 14400), (0.7, 0.8, 1.0)
+ETTH1_HORIZONS = (96, 192, 336, 720)
 LONG: dict[str, tuple[Any, ...]] = {
-    **{f"etth1-{h}": ("etth1", h, ETTH1) for h in (96, 192, 336, 720)},
+    **{f"etth1-{h}": ("etth1", h, ETTH1) for h in ETTH1_HORIZONS},
     "exchange-96": ("exchange_rate", 96, LTSF, 96),
     **{f"illness-{h}": ("national_illness", h, LTSF) for h in (24, 36, 48, 60)},
     "epf-np": ("epf_np", 24, LTSF, 168, "OT"),
@@ -254,6 +256,29 @@ PUBLISHED = {
     "tourism": "DeepAR 1871.7, N-BEATS 2003.0, ETS 2004.5",
 }
 
+ETTH1_ASKED = ".407, .402 (mean of four)"
+SUMMARY = [  # what, data sets, metric, what is asked of each network and of the best, published
+    *(
+        (f"ETTh1 {h}", [f"etth1-{h}"], "MSE", ETTH1_ASKED, PUBLISHED[f"etth1-{h}"].split("/")[0])
+        for h in ETTH1_HORIZONS
+    ),
+    ("ETTh1, mean", [f"etth1-{h}" for h in ETTH1_HORIZONS], "MSE", ".407, .402", "DUET .398"),
+    ("M4 hourly", ["m4-hourly"], "OWA", ".48 (Transformer .49), .44", "winner .410, ES-RNN .440"),
+    ("M4 hourly", ["m4-hourly"], "WQL", ".028, .025", "PatchTST .039, AutoARIMA .034, TiRex .020"),
+    ("exchange_rate 96", ["exchange-96"], "MSE", ".0820, .0812", "last value .0812"),
+    ("national_illness, mean", [f"illness-{h}" for h in (24, 36, 48, 60)], "MSE", "1.80, 1.65", "DUET 1.616"),
+    ("EPF NP", ["epf-np"], "MSE", ".205, .190", "TimeXer .236 without future columns"),
+    ("EPF DE", ["epf-de"], "MSE", ".315, .295", "TimeXer .440 without future columns"),
+    ("EPF NP, last 20 %", ["epf-np-rolling"], "MASE", "-", "-"),
+    ("EPF DE, last 20 %", ["epf-de-rolling"], "MASE", "-", "-"),
+    ("AirQuality, last 20 %", ["air-quality-rolling"], "MASE", "-", "-"),
+    ("hospital", ["hospital"], "MAE", "18.4, 17.9", "TBATS 17.43, ETS 17.97"),
+    ("tourism_monthly", ["tourism"], "MAE", "2000, 1880", "DeepAR 1871.7, ETS 2004.5"),
+    ("EPF NP, fev-bench form", ["epf-np-fev"], "MASE", ".90, .81", "PatchTST .806, TFT .859"),
+    ("EPF DE, fev-bench form", ["epf-de-fev"], "MASE", ".74, .66", "PatchTST .573, TFT .656"),
+    ("AirQuality, fev-bench form", ["air-quality-fev"], "MASE", "1.24, 1.15", "TiRex 1.106, DeepAR 1.363"),
+]
+
 
 # Runs and tables -----------------------------------------------------------------------------------------------------
 
@@ -288,13 +313,30 @@ def _read(path: Path) -> Score:
         return Score(metrics, file["losses"], int(file["lags"]), fit_seconds, predict_seconds)
 
 
+def _summary(arguments: argparse.Namespace) -> str:
+    """One row a protocol: the mean over the seeds and, of several data sets, over these."""
+    models = [*NETWORKS, "Ridge"]
+    lines = [f"| | {' | '.join(models)} | asked of each, of the best | published |", "|---" * (len(models) + 3) + "|"]
+    for label, names, metric, asked, published in SUMMARY:
+        found = [_scores(name, arguments) for name in names]
+        cells = []
+        for model in models:
+            means = [np.mean([score.metrics[metric] for score in scores[model]]) for scores in found if model in scores]
+            cells.append(f"{np.mean(means):.4g}" if len(means) == len(names) else "-")
+        lines.append(f"| {label}, {metric} | {' | '.join(cells)} | {asked} | {published} |")
+    return "\n".join(lines)
+
+
+def _scores(name: str, arguments: argparse.Namespace) -> dict[str, list[Score]]:
+    """What there is of every model, a score a seed."""
+    folder = _path(name, "", 0, arguments).parent
+    scores = {model: [_read(path) for path in sorted(folder.glob(f"{model}-*.npz"))] for model in MODELS}
+    return {model: found for model, found in scores.items() if found}
+
+
 def _table(name: str, arguments: argparse.Namespace) -> str:
     """Mean over the seeds, and the difference from the ridge with its standard error over origins or series."""
-    scores = {
-        model: [_read(path) for path in sorted(_path(name, model, 0, arguments).parent.glob(f"{model}-*.npz"))]
-        for model in MODELS
-    }
-    scores = {model: found for model, found in scores.items() if found}
+    scores = _scores(name, arguments)
     metrics = list(next(iter(scores.values()))[0].metrics)
     lines = [
         f"### {name}\n\n{PUBLISHED.get(name, '')}\n",

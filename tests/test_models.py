@@ -13,7 +13,7 @@ from sklearn.base import clone
 import seqcast
 from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
 from seqcast.exceptions import ShortSeriesError
-from seqcast.gains import hac_variance, n_unrelated
+from seqcast.gains import hac_variance, mean_and_variance, n_horizons, n_unrelated
 from seqcast.models._model import interpolate_levels
 from seqcast.models._task import (
     Choice,
@@ -232,6 +232,35 @@ def test_many_unrelated_series_say_more_than_one():
         trials = {last: Trial(1.05 * errors[::-1], np.inf, series, times), ridge: Trial(errors, 1.0, series, times)}
         assert_allclose(n_unrelated(errors, times), n_alone, rtol=0.3)
         assert (_near_the_best(trials)[0] == last) == is_last
+
+
+def test_thinned_origins_count_for_the_steps_between_them():
+    errors, series = np.random.default_rng(0).normal(size=(240, 12)), np.zeros(240, int)
+    assert n_horizons(errors, np.arange(240)) == 20
+    assert n_horizons(errors[::4], np.arange(0, 240, 4)) == 20
+    shared = np.repeat(errors[::12], 12, 0)  # the errors of a horizon hang together
+    (_, every), (_, fourth) = (
+        mean_and_variance(shared[::k], np.ones_like(shared[::k]), series[::k], np.arange(0, 240, k)) for k in (1, 4)
+    )
+    assert_allclose(every, fourth, rtol=0.2)
+
+
+def test_a_last_value_is_judged_by_five_horizons_or_not_at_all():
+    naive, ridge = Choice("none", "last", 12, penalty=np.inf), Choice("none", "mean", 12)
+    errors = np.random.default_rng(0).normal(size=(72, 12))
+    for n, is_last in ((72, True), (36, False)):
+        at = np.zeros(n, int), np.arange(n)
+        trials = {ridge: Trial(errors[:n], 1.0, *at), naive: Trial(1.005 * errors[:n], np.inf, *at)}
+        assert (_near_the_best(trials)[0] == naive) == is_last
+
+
+def test_a_simple_transform_is_kept_where_few_horizons_say_otherwise():
+    plain, log = Choice("none", "mean", 12), Choice("log", "mean", 12)
+    for n, is_careful, is_plain in ((24, False, False), (24, True, True), (2400, True, False)):
+        noise, at = np.random.default_rng(0).normal(size=(n, 12)), (np.zeros(n, int), np.arange(n))
+        errors = np.resize([1.0, -1.0], (n, 12))
+        trials = {plain: Trial(errors * (1.05 + 0.2 * noise), 1.0, *at), log: Trial(errors, 1.0, *at)}
+        assert (_near_the_best(trials, is_careful=is_careful)[0] == plain) == is_plain, (n, is_careful)
 
 
 def test_series_are_at_most_as_many_as_they_are():
