@@ -84,7 +84,7 @@ def _no_smoothing(network: Any, train: Any) -> torch.Tensor:
 ARMS: dict[str, Callable[[], Any]] = {
     "defaults": nullcontext,
     "shrunk to the center": lambda: patch.object(_calibration, "_smoothing", _no_smoothing),
-    "smoothing only if best": lambda: patch.object(_calibration, "DOUBTFUL", 0.0),
+    "smoothing only if best": lambda: patch.object(_calibration, "BEYOND_DOUBT", 0.0),
     "transforms with no more care": lambda: patch.object(_task, "SLIGHT", 0.0),
     "last value judged by few": lambda: patch.object(_task, "FEWEST_HORIZONS", 0.0),
     "last value only if best": lambda: patch.object(_task, "DOUBTFUL", 0.0),
