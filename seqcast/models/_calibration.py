@@ -78,8 +78,8 @@ def fit_linear(
             past = network.normalise(batch)
             yield network.linear.design(past.z, past.features), *network.targets(batch, past)
 
-    few = len(train.rows) * len(network.linear.weight) <= MAX_HELD
-    held = list(batches()) if few else None  # targets that are missing take several passes
+    fits = len(train.rows) * len(network.linear.weight) <= MAX_HELD
+    held = list(batches()) if fits else None  # targets that are missing take several passes
     source = batches if held is None else lambda: held
     path = RidgePath(source, network.linear.expected, _smoothing(network, train), imputing_penalty=penalty or 1.0)
     if penalty is None and validation is not None:

@@ -151,7 +151,7 @@ def make_task(
             "No known value has a known value among the steps before it. Raise lookback, or fill gaps."
         )
     if not len(positions) or not len(train_origins[0]):
-        return Task(scaling, features, everything, None, everything, (series, positions))
+        return Task(scaling, features, everything, None, everything, (series, panel.first[series] + positions))
     train = sample_of(panel, split.cuts, scaling, features, *train_origins, **layout)
     thin = np.unique(np.linspace(0, len(positions) - 1, MAX_TAIL).astype(np.int64))
     series, positions = series[thin], positions[thin]
