@@ -11,11 +11,16 @@ from scipy.stats import rankdata
 
 from seqcast.exceptions import ShortSeriesError
 from seqcast.panel import Floats, Panel
+from seqcast.reversion import Reversion, Usual
 from seqcast.rolling import answer, clip, open_ended, scaled_errors
 
 __all__ = ["LEVELS", "draw_paths"]
 
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
+OUTER = np.array([1e-4, 1e-3])
+PATH_LEVELS = np.concatenate(
+    (OUTER, LEVELS, 1 - OUTER[::-1])
+)  # no path goes beyond: the line of a log may fall below 0
 COUNT_LEVELS = np.arange(1, 400) / 400  # quantiles of counts jump
 N_ERRORS, N_ORIGINS = 20_000, (50, 400)  # forecasts whose errors say what hangs together; origins
 
@@ -28,7 +33,8 @@ def draw_paths(
     A Gaussian copula [1]_: the errors of rolling-origin forecasts become normal scores, step by step; a path is a
     random combination of the scores of all origins, so that steps and series hang together in it as they did in the
     errors, and each of its values is the quantile of the forecast at its score. "direct" draws the whole horizon;
-    "recursive" one fitted horizon after the other, each forecast from the path so far.
+    "recursive" one fitted horizon after the other, each forecast from the path so far, and led back to the mean of the
+    series where that returns to it.
 
     References
     ----------
@@ -49,11 +55,12 @@ def _write_on(forecaster: Any, history: Panel, panel: Panel, horizon: int, n_pat
     series = np.tile(np.arange(panel.n_series), n_paths)  # path by path
     work, origins, ahead = open_ended(forecaster, panel, series, history.lengths[series], n_blocks * length)
     scores = _past_scores(forecaster, panel, length, random)
+    own, reversion, usual = np.arange(len(series)), Reversion.fitted(forecaster, length), Usual.of(history, series)
     for k in range(n_blocks):
         at = origins + k * length
-        levels, quantiles = _widest(
-            forecaster, partial(forecaster._quantile_panel, work, np.arange(len(series)), at, length)
-        )
+        levels, quantiles = _widest(forecaster, partial(forecaster._quantile_panel, work, own, at, length))
+        if reversion is not None:
+            quantiles = reversion.apply(quantiles, work, at, usual)
         z = _draw_scores(scores, n_paths, random).reshape(len(series), length, 1)
         work.values[ahead[:, k * length : (k + 1) * length]] = _values(forecaster, levels, quantiles, z)[..., 0]
     paths = work.values[ahead[:, :horizon]].reshape(n_paths, panel.n_series, horizon)
@@ -64,12 +71,12 @@ def _widest(forecaster: Any, ask: Callable[[list[float]], Floats]) -> tuple[Floa
     """The widest range of levels that a forecaster can answer, and its quantiles there (..., n_levels)."""
     if _gives_counts(forecaster):
         return COUNT_LEVELS, ask(COUNT_LEVELS.tolist())
-    for k in range(len(LEVELS) // 2):
-        levels = LEVELS[k : len(LEVELS) - k]
+    for k in range(len(PATH_LEVELS) // 2):
+        levels = PATH_LEVELS[k : len(PATH_LEVELS) - k]
         try:
             return levels, ask(levels.tolist())
         except ShortSeriesError:  # too few past errors for the outer levels
-            if k == len(LEVELS) // 2 - 1:
+            if k == len(PATH_LEVELS) // 2 - 1:
                 raise
     raise AssertionError
 
@@ -104,7 +111,7 @@ def _gives_counts(forecaster: Any) -> bool:
 
 def _values(forecaster: Any, levels: Floats, quantiles: Floats, z: Floats) -> Floats:
     """Values at normal scores z (..., n_paths): quantiles (..., n_levels) joined by lines, the outer ones go on."""
-    x = ndtri(levels)
+    x, z = ndtri(levels), np.clip(z, ndtri(OUTER[0]), -ndtri(OUTER[0]))
     k = np.clip(np.searchsorted(x, z) - 1, 0, len(x) - 2)
     low, high = (np.take_along_axis(quantiles, k + j, -1) for j in (0, 1))
     values = low + (z - x[k]) / (x[k + 1] - x[k]) * (high - low)

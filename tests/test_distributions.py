@@ -4,11 +4,13 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
+from sklearn.base import clone
 
 import seqcast
-from seqcast import GRUForecaster, LSTMForecaster, RNNForecaster, TransformerForecaster
+from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
 from seqcast.networks.distributions import DISTRIBUTIONS
 from seqcast.networks.heads import DistributionHead, Head, QuantileHead
+from seqcast.rolling import answer
 
 NETWORKS = [RNNForecaster, LSTMForecaster, GRUForecaster, TransformerForecaster]
 TINY = {"hidden_size": 8, "max_steps": 20, "n_members": 1, "lookback": 12, "random_state": 0}
@@ -166,3 +168,41 @@ def test_a_longer_horizon_than_fitted_has_no_distribution():
 def test_quantiles_of_student_t_are_those_of_scipy():
     found = DISTRIBUTIONS["student_t"].quantiles(np.array([[1.0, 2.0, 5.0]]), np.array([0.1, 0.9]))
     assert_allclose(found[0], stats.t(5, 1, 2).ppf([0.1, 0.9]))
+
+
+WIDTHS = {
+    "ridge": RidgeForecaster(horizon=1, lookback=30, normalization="last", target_transform="none"),
+    "quantile": GRUForecaster(
+        horizon=1,
+        lookback=30,
+        normalization="last",
+        target_transform="none",
+        max_steps=300,
+        n_members=1,
+        random_state=0,
+    ),
+}
+WIDTHS["mae"] = clone(WIDTHS["quantile"]).set_params(loss="mae")
+WIDTHS["student_t"] = clone(WIDTHS["quantile"]).set_params(loss="student_t")
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_intervals_are_as_wide_as_errors_are_large_not_as_the_window(kind):
+    """Errors of a random walk are alike, however far it went in the window; in calm and in wild times they are not."""
+    random = np.random.default_rng(0)
+    noise = random.standard_normal(3000)
+    index = pd.date_range("2020-01-01", periods=3000, freq="D")
+    walk = pd.Series(noise.cumsum(), index=index)
+    turns = pd.Series((noise * np.where(np.arange(3000) // 150 % 2, 5.0, 1.0)).cumsum(), index=index)
+    narrow, wide = np.quantile(_widths(kind, walk), [0.1, 0.9])
+    assert wide < 2.3 * narrow
+    wide = _widths(kind, turns)
+    is_wild = (3000 - len(wide) + np.arange(len(wide))) // 150 % 2 == 1
+    assert np.median(wide[is_wild]) > 2 * np.median(wide[~is_wild])
+
+
+def _widths(kind, y):
+    model = clone(WIDTHS[kind]).fit(y)
+    series, positions = np.zeros(600, int), len(y) - 600 + np.arange(600)
+    low, high = answer(model, model.panel_, series, positions, 1, [0.1, 0.9])[:, 0].T
+    return high - low

@@ -28,7 +28,8 @@ networks
 training
 persistence
 rolling
-paths gains
+gains reversion
+paths
 verdict
 base
 series

@@ -4,6 +4,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from seqcast import GRUForecaster, RidgeForecaster, SeasonalNaive
+from seqcast.reversion import Reversion
 
 
 @pytest.fixture
@@ -83,14 +84,41 @@ def test_missing_readings_leave_no_hole_in_the_paths(random):
     assert np.isfinite(RidgeForecaster(horizon=3, lookback=8).fit(y).sample(50).to_numpy()).all()
 
 
-def test_a_network_trained_for_one_step_writes_on_with_the_spread_of_the_process(random):
-    y = days(autoregression(0.8, random.standard_normal(3000)))
-    model = RidgeForecaster(horizon=1, target_transform="none", calendar=None).fit(y)
+@pytest.mark.parametrize(
+    ("phi", "n_rows", "normalization"), [(0.8, 3000, "auto"), (0.5, 500, "last"), (1.0, 3000, "last")]
+)
+def test_a_forecast_of_one_step_writes_on_with_the_spread_of_the_process(phi, n_rows, normalization, random):
+    y = days(autoregression(phi, random.standard_normal(n_rows)))
+    model = RidgeForecaster(horizon=1, target_transform="none", normalization=normalization, calendar=None).fit(y)
     paths = model.sample(3000, 60, strategy="recursive", random_state=0).to_numpy()
-    sizes = np.sqrt((1 - 0.64 ** np.arange(1, 61)) / (1 - 0.64))
-    assert_allclose(paths.std(1)[[0, 4]], sizes[[0, 4]], rtol=0.1)
-    assert_allclose(paths.std(1)[59], sizes[59], rtol=0.3)  # the center of the window wanders with the path
-    assert_allclose(np.corrcoef(paths[50], paths[52])[0, 1], 0.64, atol=0.15)
+    sizes = np.sqrt(np.cumsum(phi ** (2 * np.arange(60))))
+    assert_allclose(paths.std(1)[[0, 4, 19, 59]], sizes[[0, 4, 19, 59]], rtol=0.15)
+    truth = phi**2 * sizes[49] / sizes[51]  # of steps two apart
+    assert_allclose(np.corrcoef(paths[49], paths[51])[0, 1], truth, atol=0.1)
+
+
+def test_recursive_paths_return_to_the_mean_of_each_series(random):
+    noise = autoregression(0.8, random.standard_normal((1000, 3)))
+    noise[-60:] += 8 * 0.8 ** np.arange(60)[::-1, None]  # far above at the end
+    y = days(noise + np.array([0, 100, -50]), columns=["a", "b", "c"])
+    model = RidgeForecaster(horizon=1, normalization="last").fit(y)
+    paths = model.sample(200, 60, strategy="recursive", random_state=0)
+    assert_allclose([paths[name].to_numpy()[30:].mean() for name in "abc"], y.mean(), atol=1)
+
+
+def test_independent_random_walks_are_not_led_back(random):
+    y = days(random.standard_normal((300, 20)).cumsum(0), columns=[f"s{i}" for i in range(20)])
+    model = RidgeForecaster(horizon=1, normalization="last").fit(y)
+    assert Reversion.fitted(model, 1) is None
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
+def test_paths_of_a_log_stay_above_zero(strategy, random):
+    y = days(np.exp(autoregression(0.9, random.standard_normal(600))))
+    model = RidgeForecaster(horizon=5, target_transform="log", normalization="last").fit(y)
+    horizon = 30 if strategy == "recursive" else 5
+    paths = model.sample(2000, horizon, strategy=strategy, random_state=0).to_numpy()
+    assert paths.min() > 0
 
 
 @pytest.mark.parametrize("kind", ["wide", "panel"])

@@ -15,6 +15,7 @@ from seqcast.paths import LEVELS
 from seqcast.training import EVALUATION_BATCH, Loss, Sample, loss_of
 
 __all__ = [
+    "fit_elasticity",
     "fit_linear",
     "fit_width",
     "residual_spread",
@@ -35,6 +36,7 @@ PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 CHUNK = 4096
 MAX_HELD = 2**24  # regressors of all windows that are held in memory, 64 MiB
+ELASTICITIES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the size of the errors to the scale of the window
 N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
 
 
@@ -195,27 +197,63 @@ def fit_width(network: ForecastNetwork, validation: Sample, loss: Loss) -> None:
 
 
 @torch.inference_mode()
+def fit_elasticity(network: ForecastNetwork, train: Sample) -> None:
+    """Set how the spread goes with the scale of the window, as it is most likely by the errors of training [1]_.
+
+    In proportion (1) where calm and wild times take turns; not at all (0) where errors are as large in every window.
+
+    References
+    ----------
+    .. [1] Harvey, A. C. (1976). Estimating regression models with multiplicative heteroscedasticity. Econometrica,
+       44(3), 461-465.
+    """
+    network.elasticity.fill_(1.0)
+    errors, spread, scale = _errors(network, train)
+    network.elasticity.fill_(min(ELASTICITIES, key=lambda e: _misfit(errors, spread * scale ** (e - 1))))
+
+
+def _misfit(errors: Floats, spread: Floats) -> float:
+    """Negative log-likelihood, but for a term, of errors (n, horizon) in Laplace's distribution with such a spread."""
+    known = ~np.isnan(errors)
+    if not known.any():
+        return 0.0
+    spread = np.maximum(spread[known], 1e-9)
+    return float(np.log(spread).mean() + np.log(max(np.abs(errors[known] / spread).mean(), 1e-9)))
+
+
+@torch.inference_mode()
 def residual_spread(network: ForecastNetwork, train: Sample, tail: Sample | None) -> Floats:
-    """Quantiles of actual less forecast in units of the window, (horizon, n_levels).
+    """Quantiles of actual less forecast for a window of typical scale, in its unit, (horizon, n_levels).
 
     Those of the windows trained on, by step, times the ratio of the errors of the tail to theirs, if that is above 1:
     the tail, a few windows that hang together, says how much worse a forecast is than a fit, and little else.
     """
-    fitted = _errors(network, train)
+    fitted = _typical_errors(network, train)
     scale = _root_mean_squares(fitted)  # (horizon,)
     spread = _quantiles(fitted / scale) * scale[:, None]
     if tail is None:
         return spread
-    return spread * max(np.sqrt(np.nanmean((_errors(network, tail) / scale) ** 2)), 1.0)
+    return spread * max(np.sqrt(np.nanmean((_typical_errors(network, tail) / scale) ** 2)), 1.0)
 
 
-def _errors(network: ForecastNetwork, sample: Sample) -> Floats:
-    parts = []
+def _typical_errors(network: ForecastNetwork, sample: Sample) -> Floats:
+    errors, _, scale = _errors(network, sample)
+    return errors * scale ** (1 - float(network.elasticity))
+
+
+def _errors(network: ForecastNetwork, sample: Sample) -> tuple[Floats, Floats, Floats]:
+    """Actual less forecast and its spread in the window's unit, (n, horizon); that in the typical one, (n, 1)."""
+    found = []
     for batch in sample.thinned(N_ERRORS).batches(EVALUATION_BATCH):
         past = network.normalise(batch)
         target, known = network.targets(batch, past)
-        parts.append(torch.where(known > 0, target - network.shrunk(past)[..., 0], torch.nan).double().cpu())
-    return torch.cat(parts).numpy()  # (n, horizon)
+        outputs = network.shrunk(past)
+        m = 0 if network.head is None else network.head.middle
+        errors = torch.where(known > 0, target - outputs[..., m], torch.nan)
+        spread = torch.ones_like(target) if network.head is None else network.head.spread(outputs)
+        found.append((errors, spread, past.scale / network.typical_scale))
+    errors, spread, scale = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return errors.double().cpu().numpy(), spread.double().cpu().numpy(), scale.double().cpu().numpy()
 
 
 def _root_mean_squares(errors: Floats) -> Floats:

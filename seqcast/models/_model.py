@@ -49,8 +49,8 @@ class FeatureScaling:
 class WindowModel:
     """A trained network, the scaling of target and covariates, and the errors of validation.
 
-    ``levels`` and ``spread`` (horizon, n_levels) are quantiles of the errors of point forecasts in units of the window,
-    by step; a network with quantiles has levels only, one with a distribution neither.
+    ``levels`` and ``spread`` (horizon, n_levels) are quantiles of the errors of point forecasts, by step, for a window
+    of typical scale; a network with quantiles has levels only, one with a distribution neither.
     """
 
     network: ForecastNetwork
@@ -85,7 +85,8 @@ class WindowModel:
     @classmethod
     def from_state(cls, network: ForecastNetwork, state: dict[str, Any]) -> "WindowModel":
         """Put a state into a network of the same build."""
-        weights = {"width": np.ones((), np.float32), **state["network"]}  # files of 0.1.0 have no width
+        weights = {"width": np.ones((), np.float32), "elasticity": np.ones((), np.float32), **state["network"]}
+        # files of 0.1.0 have neither
         network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         return cls(
             network.eval(),
@@ -142,7 +143,7 @@ class WindowModel:
     def _outputs(
         self, panel: Panel, series: Integers, positions: Integers, offsets: torch.Tensor | None
     ) -> tuple[Floats, TargetScaling, Integers]:
-        """Forecasts in standard units, plus offsets in units of the window: (n, horizon, n_outputs)."""
+        """Forecasts in standard units, plus offsets in the typical unit: (n, horizon, n_outputs)."""
         sample, scaling, number = self._sample(panel, series, positions)
         chunk = max(MAX_CHUNK // (4 * sample.windows.data.shape[1] * (self.network.lookback + self.network.horizon)), 1)
         limit = getattr(self.network.backbone, "batch_limit", None)
@@ -152,7 +153,9 @@ class WindowModel:
             for batch in sample.batches(chunk):
                 past = self.network.normalise(batch)
                 outputs = self.network.shrunk(past)
-                parts.append(self.network.restore(outputs if offsets is None else outputs + offsets, past))
+                if offsets is not None:
+                    outputs = outputs + offsets * self.network.relative_width(past)
+                parts.append(self.network.restore(outputs, past))
             return torch.cat(parts).cpu().numpy(), scaling, number
 
     def _sample(self, panel: Panel, series: Integers, positions: Integers) -> tuple[Sample, TargetScaling, Integers]:

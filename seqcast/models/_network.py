@@ -28,7 +28,14 @@ from seqcast._parameters import (
 )
 from seqcast.frames import SERIES
 from seqcast.models._calendar import Calendar
-from seqcast.models._calibration import fit_linear, fit_width, residual_spread, set_typical_scale, trusted_share
+from seqcast.models._calibration import (
+    fit_elasticity,
+    fit_linear,
+    fit_width,
+    residual_spread,
+    set_typical_scale,
+    trusted_share,
+)
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel, check_counts
 from seqcast.models._tail import check_tail
@@ -40,7 +47,7 @@ from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.heads import DistributionHead, Head, QuantileHead
 from seqcast.panel import Panel
 from seqcast.paths import LEVELS
-from seqcast.training import LOSSES, Sample, TrainingOptions, fit_network, loss_function
+from seqcast.training import LOSSES, Loss, Sample, TrainingOptions, fit_network, loss_function
 
 __all__ = ["NetworkForecaster"]
 
@@ -347,24 +354,26 @@ class NetworkForecaster(WindowForecaster):
             member.penalty = fit_linear(network, task.train, task.validation, task.tail, penalty=choice.penalty)
         if task.validation is None:
             self._train_unchecked(member, task, options, generator)
-            self._measure(member, task.everything, None)
+            self._measure(member, task.everything, None, options.loss)
             return
         member.history, best_step = fit_network(network, task.train, task.validation, options, generator)
         if self.linear_skip:
             prior = USUAL_SHARE if np.isfinite(member.penalty) else 0.0
             share = trusted_share(network, task.validation, *task.tail, prior=prior)
             network.shrinkage.fill_(share)
-        if not isinstance(network.head, Head):
-            fit_width(network, task.validation, options.loss)
-        self._measure(member, task.train, task.validation)
+        self._measure(member, task.train, task.validation, options.loss)
         member.check = check_tail(member.model, self.panel_, split, task, member.history, options)
         if self.refit_tail:
             self._learn_tail(member, task, replace(options, max_steps=int(TAIL_SHARE * best_step)), generator)
 
-    def _measure(self, member: Member, train: Sample, tail: Sample | None) -> None:
-        """Give a network without quantiles those of its errors."""
-        if isinstance(member.model.network.head, Head):
-            member.model = replace(member.model, spread=residual_spread(member.model.network, train, tail))
+    def _measure(self, member: Member, train: Sample, tail: Sample | None, loss: Loss) -> None:
+        """Set the width of the quantiles; a network without gets those of its errors."""
+        network = member.model.network
+        fit_elasticity(network, train)
+        if isinstance(network.head, Head):
+            member.model = replace(member.model, spread=residual_spread(network, train, tail))
+        elif tail is not None:
+            fit_width(network, tail, loss)
 
     def _train_unchecked(
         self, member: Member, task: Task, options: TrainingOptions, generator: torch.Generator

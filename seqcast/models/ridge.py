@@ -4,7 +4,7 @@ import torch
 
 from seqcast._parameters import parameters
 from seqcast.models._calendar import Calendar
-from seqcast.models._calibration import fit_linear, residual_spread, set_typical_scale
+from seqcast.models._calibration import fit_elasticity, fit_linear, residual_spread, set_typical_scale
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel
 from seqcast.models._tail import check_tail
@@ -49,6 +49,7 @@ class RidgeForecaster(WindowForecaster):
         network = self._build(architecture).to(device)
         set_typical_scale(network, task.train)
         penalty = fit_linear(network, task.train, task.validation, task.tail, penalty=choices[0].penalty)
+        fit_elasticity(network, task.train)
         spread = residual_spread(network, task.train, task.validation)
         model = WindowModel(
             network, task.scaling, task.features, self.panel_.ids, LEVELS, spread, Calendar(self.calendar_)

@@ -51,6 +51,7 @@ class ForecastNetwork(nn.Module):
     typical_scale: torch.Tensor  # (), the unit of windows that are not divided by their own spread
     shrinkage: torch.Tensor  # (), the share of the correction that is kept
     width: torch.Tensor  # (), what the spread of quantiles and distributions is multiplied by
+    elasticity: torch.Tensor  # (), of that spread to the scale of the window: 1 if it is in proportion
     is_known: torch.Tensor  # (lookback + horizon, n_features)
     embedding: Any
     backbone: Any
@@ -81,6 +82,7 @@ class ForecastNetwork(nn.Module):
         self.register_buffer("typical_scale", torch.ones(()))
         self.register_buffer("shrinkage", torch.ones(()))
         self.register_buffer("width", torch.ones(()))
+        self.register_buffer("elasticity", torch.ones(()))
         self.linear = LinearSkip(lookback, horizon, len(past_only) - n_calendar, n_calendar, season_length or 1)
         self.linear_skip = linear_skip
         self.embedding, self.backbone, self.head = embedding, backbone, head
@@ -138,7 +140,11 @@ class ForecastNetwork(nn.Module):
         correction, m = self.correction(past), self.head.middle
         unwanted = (1 - self.shrinkage) * correction[..., m : m + 1]
         outputs = (self.linear_forecast(past) - unwanted) * self.head.location + correction
-        return self.head.widened(outputs, self.width)
+        return self.head.widened(outputs, self.width * self.relative_width(past))
+
+    def relative_width(self, past: Normalised) -> torch.Tensor:
+        """What the elasticity makes of a spread in units of the window, 1 at the typical scale: (n, 1, 1)."""
+        return (past.scale[..., None] / self.typical_scale) ** (self.elasticity - 1)
 
     def restore(self, outputs: torch.Tensor, past: Normalised) -> torch.Tensor:
         """Back from the units of the window, in float64."""

@@ -40,6 +40,10 @@ class Head(nn.Module):
         """Point forecasts have no width."""
         return outputs
 
+    def spread(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Take all point forecasts to be as uncertain, (n, horizon)."""
+        return torch.ones_like(outputs[..., 0])
+
     def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """`hidden` (n, n_tokens, width) and covariates `known` (n, horizon, n_known) give (n, horizon, n_outputs)."""
         steps = self.unpatch(hidden).view(len(hidden), -1, self.step_width)[
@@ -68,6 +72,10 @@ class QuantileHead(nn.Module):
         middle = outputs[..., self.middle : self.middle + 1]
         return middle + factor * (outputs - middle)
 
+    def spread(self, outputs: torch.Tensor) -> torch.Tensor:
+        """From the lowest level to the highest, (n, horizon)."""
+        return outputs[..., -1] - outputs[..., 0]
+
     def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         raw = self.head(hidden, known).permute(2, 0, 1).contiguous()  # (n_levels, n, horizon)
         steps, middle = F.softplus(raw + self.offset).unbind(), raw[self.middle]
@@ -93,6 +101,10 @@ class DistributionHead(nn.Module):
     def widened(self, outputs: torch.Tensor, factor: torch.Tensor | float) -> torch.Tensor:
         """Parameters with the second one, scale or dispersion, multiplied."""
         return torch.cat((outputs[..., :1], factor * outputs[..., 1:2], outputs[..., 2:]), -1)
+
+    def spread(self, outputs: torch.Tensor) -> torch.Tensor:
+        """The second parameter, (n, horizon)."""
+        return outputs[..., 1]
 
     def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         return self.distribution.parameters(self.head(hidden, known))  # (n, horizon, n_parameters)
