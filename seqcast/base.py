@@ -227,8 +227,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
 
         Notes
         -----
-        At each step the paths have the quantiles of ``forecast``; a Gaussian copula, learned from past errors, ties
-        steps and series (Pinson et al. 2009, Wind Energy 12(1), 51-62). Where a series returns to its mean, so do
+        At each step direct paths have the quantiles of ``forecast``; a Gaussian copula, learned from past errors, ties
+        steps and series (Pinson et al. 2009, Wind Energy 12(1), 51-62). Where a series returns to its line, so do
         recursive paths (Dickey and Fuller 1979, JASA 74, 427-431).
         """
         check_is_fitted(self)

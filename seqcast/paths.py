@@ -18,9 +18,7 @@ __all__ = ["LEVELS", "draw_paths"]
 
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
 OUTER = np.array([1e-4, 1e-3])
-PATH_LEVELS = np.concatenate(
-    (OUTER, LEVELS, 1 - OUTER[::-1])
-)  # no path goes beyond: the line of a log may fall below 0
+PATH_LEVELS = np.concatenate((OUTER, LEVELS, 1 - OUTER[::-1]))  # beyond, the line of a log may fall below 0
 COUNT_LEVELS = np.arange(1, 400) / 400  # quantiles of counts jump
 N_ERRORS, N_ORIGINS = 20_000, (50, 400)  # forecasts whose errors say what hangs together; origins
 

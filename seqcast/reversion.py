@@ -1,4 +1,4 @@
-"""Reversion: what leads a path that is written on step by step back to the mean of its series."""
+"""Reversion: what leads a path that is written on step by step back to the line of its series."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,32 +11,34 @@ from seqcast.rolling import by_origin, error_origins, errors_at, scales
 __all__ = ["Reversion", "Usual"]
 
 N_ERRORS, N_ORIGINS = 20_000, (50, 2000)  # forecasts whose errors are looked at; origins
-UNIT_ROOT = -3.43  # t of one series below which it returns to its mean: Dickey and Fuller's, 1 %
+FEWEST_ORIGINS = 30
+UNIT_ROOT = -3.96  # t of one series below which it returns to its line: Dickey and Fuller's with a trend, 1 %
 
 
 class Usual(NamedTuple):
-    """Mean and range of the known values of series, (n,) each."""
+    """Where series (n,) are at home: the end of the line through their last values, and their range."""
 
-    mean: Floats
+    level: Floats
     low: Floats
     high: Floats
 
     @classmethod
     def of(cls, history: Panel, series: Integers) -> "Usual":
         """Measure the history of each series."""
-        pieces = [history.values[history.series(i)] for i in range(history.n_series)]
-        known = [piece[~np.isnan(piece)] for piece in pieces]
-        return cls(*np.array([(piece.mean(), piece.min(), piece.max()) for piece in known])[series].T)
+        pieces = (history.values[history.series(i)] for i in range(history.n_series))
+        known = (piece[np.flatnonzero(~np.isnan(piece))[0] :] for piece in pieces)
+        found = [(_line(piece[-N_ORIGINS[1] :])[-1], np.nanmin(piece), np.nanmax(piece)) for piece in known]
+        return cls(*np.array(found)[series].T)
 
 
 @dataclass(frozen=True)
 class Reversion:
-    """A regression of the errors on the level before them: the mean of the last rows, less that of the series.
+    """A regression of the errors on the level before them: the mean of the last rows, less the line of the series.
 
     A forecast in units of its own window moves as the window does, so a path that goes on from its own values has a
     unit root, whatever the series does. Where the errors of the first step fall with the level, by the test of Dickey
-    and Fuller [1]_, this error correction is added to the forecasts of the path. It never leads out of the range of
-    the series.
+    and Fuller [1]_, this error correction is added to the forecasts of the path; the line does not go on, and the
+    correction never leads out of the range of the series.
 
     References
     ----------
@@ -50,46 +52,61 @@ class Reversion:
 
     @classmethod
     def fitted(cls, forecaster: Any, length: int) -> "Reversion | None":
-        """Learn from past forecasts of `length` steps; None if the series may have a unit root.
+        """Learn from past forecasts of `length` steps from full windows; None if the series may have a unit root.
 
         The level is that of the last value, season or window, whichever says most. A pooled t falls with the root of
-        the number of series, whether they hang together or each has a mean of its own: it is divided by it.
+        the number of series, whether they hang together or each has a line of its own: it is divided by it.
         """
-        if forecaster._reach is None:  # forecasts from all of the past know its mean
+        reach, panel = forecaster._reach, forecaster.panel_
+        if reach is None:  # what reads all of the past is left as it is
             return None
-        panel = forecaster.panel_
         series, positions = error_origins(panel, length, int(np.clip(N_ERRORS // panel.n_series, *N_ORIGINS)))
+        is_full = positions >= reach
+        if is_full.sum() < FEWEST_ORIGINS * len(np.unique(series)):
+            return None
+        series, positions = series[is_full], positions[is_full]
         unit = scales(forecaster, panel)[series, None]
         errors = errors_at(forecaster, panel, series, positions, length) / unit
         found = []
-        for n_rows in {1, forecaster.season_length_, forecaster._reach}:
+        for n_rows in {1, min(forecaster.season_length_, reach), reach}:
             level = _level(panel, series, positions, n_rows)[:, None] / unit
-            both = _centered(by_origin(panel, series, positions, np.hstack((level, errors))))
-            x, e = both[..., :1], both[..., 1:]
-            known = ~np.isnan(e) & ~np.isnan(x)  # (n_origins, n_series, length)
-            e, x = np.where(known, e, 0.0), np.where(known, x, 0.0)
-            squares = np.maximum((x**2).sum((0, 1)), 1e-300)
-            slopes = (e * x).sum((0, 1)) / squares
-            rest = np.maximum(((e - slopes * x) ** 2).sum((0, 1)), 1e-300)
-            t = slopes[0] * np.sqrt(squares[0] / rest[0] * known[..., 0].sum() / panel.n_series)
-            found.append((t, cls(n_rows, slopes, np.sqrt(rest / np.maximum((e**2).sum((0, 1)), rest)))))
-        t, reversion = min(found, key=lambda pair: pair[0])
-        return reversion if t < UNIT_ROOT else None
+            both = by_origin(panel, series, positions, np.hstack((level, errors)))
+            found.append((n_rows, *_regressed(both - _line(both))))
+        n_rows, t, slopes, shares = min(found, key=lambda one: one[1])
+        return cls(n_rows, slopes, shares) if t < UNIT_ROOT else None
 
     def apply(self, quantiles: Floats, panel: Panel, positions: Integers, usual: Usual) -> Floats:
         """Lead quantiles (n_series, length, n_levels) from an origin in every series of a panel back."""
         level = _level(panel, np.arange(panel.n_series), positions, self.n_rows)
-        shift = np.nan_to_num(level - usual.mean)[:, None, None] * self.slopes[:, None]
+        shift = np.nan_to_num(level - usual.level)[:, None, None] * self.slopes[:, None]
         middle = quantiles[..., quantiles.shape[-1] // 2, None]
         moved = middle + shift + self.shares[:, None] * (quantiles - middle)
         low, high = usual.low[:, None, None], usual.high[:, None, None]
         return np.clip(moved, np.minimum(quantiles, low), np.maximum(quantiles, high))
 
 
-def _centered(x: Floats) -> Floats:
-    """Less the mean of each series (n_origins, n_series, ...)."""
+def _regressed(both: Floats) -> tuple[float, Floats, Floats]:
+    """Of level and errors (n_origins, n_series, 1 + length) without their lines: t, slopes, shares that are left."""
+    known = ~np.isnan(both[..., :1]) & ~np.isnan(both[..., 1:])
+    x, e = np.where(known, both[..., :1], 0.0), np.where(known, both[..., 1:], 0.0)
+    squares = np.maximum((x**2).sum((0, 1)), 1e-300)
+    slopes = (e * x).sum((0, 1)) / squares
+    rest = np.maximum(((e - slopes * x) ** 2).sum((0, 1)), 1e-300)
+    n_series = max(known[..., 0].any(0).sum(), 1)
+    freedom = max(known[..., 0].sum() / n_series - 3, 0)  # of one series: a line and a slope
+    t = slopes[0] * np.sqrt(squares[0] / rest[0] * freedom)
+    return float(t), slopes, np.sqrt(rest / np.maximum((e**2).sum((0, 1)), rest))
+
+
+def _line(x: Floats) -> Floats:
+    """The straight line through the known values of each column over the rows, of the shape of x (n_rows, ...)."""
     known = ~np.isnan(x)
-    return x - np.where(known, x, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    count = np.maximum(known.sum(0), 1)
+    time = np.broadcast_to(np.arange(len(x)).reshape(-1, *[1] * (x.ndim - 1)), x.shape)
+    mean, middle = np.where(known, x, 0.0).sum(0) / count, np.where(known, time, 0).sum(0) / count
+    since = np.where(known, time - middle, 0.0)
+    slope = (since * np.where(known, x - mean, 0.0)).sum(0) / np.maximum((since**2).sum(0), 1e-300)
+    return mean + slope * (time - middle)
 
 
 def _level(panel: Panel, series: Integers, positions: Integers, n_rows: int) -> Floats:

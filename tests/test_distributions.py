@@ -201,6 +201,17 @@ def test_intervals_are_as_wide_as_errors_are_large_not_as_the_window(kind):
     assert np.median(wide[is_wild]) > 2 * np.median(wide[~is_wild])
 
 
+@pytest.mark.parametrize("kind", ["ridge", "quantile"])
+def test_intervals_of_a_series_that_was_not_in_fit_go_by_its_own_window(kind):
+    random = np.random.default_rng(0)
+    index = pd.date_range("2020-01-01", periods=1000, freq="D")
+    model = clone(WIDTHS[kind]).fit(pd.Series(random.standard_normal(1000).cumsum(), index=index, name="old"))
+    walks = [pd.Series(random.standard_normal(1000).cumsum(), index=index, name=f"new {k}") for k in range(80)]
+    found = pd.concat([model.forecast(history=walk.iloc[:-1], interval=0.8) for walk in walks])
+    actual = np.array([walk.iloc[-1] for walk in walks])
+    assert ((found["lower"] <= actual) & (actual <= found["upper"])).mean() > 0.65
+
+
 def _widths(kind, y):
     model = clone(WIDTHS[kind]).fit(y)
     series, positions = np.zeros(600, int), len(y) - 600 + np.arange(600)

@@ -94,7 +94,16 @@ def test_a_forecast_of_one_step_writes_on_with_the_spread_of_the_process(phi, n_
     sizes = np.sqrt(np.cumsum(phi ** (2 * np.arange(60))))
     assert_allclose(paths.std(1)[[0, 4, 19, 59]], sizes[[0, 4, 19, 59]], rtol=0.15)
     truth = phi**2 * sizes[49] / sizes[51]  # of steps two apart
-    assert_allclose(np.corrcoef(paths[49], paths[51])[0, 1], truth, atol=0.1)
+    assert_allclose(np.corrcoef(paths[49], paths[51])[0, 1], truth, atol=0.12)
+
+
+@pytest.mark.parametrize(("noise", "size"), [(0.0, 0.1), (0.8, 8.0)])
+def test_a_trend_is_not_led_back_to_the_mean_of_the_past(noise, size, random):
+    trend = np.linspace(0, 200, 400) if noise == 0 else np.linspace(0, 5 * size / 0.6, 400)
+    y = days(trend + size * autoregression(noise, random.standard_normal(400)))
+    model = RidgeForecaster(horizon=1, normalization="last").fit(y)
+    paths = model.sample(200, 60, strategy="recursive", random_state=0).to_numpy()
+    assert paths[-1].mean() > trend[-1] - 1.5 * y.diff().std() - 2 * size
 
 
 def test_recursive_paths_return_to_the_mean_of_each_series(random):
@@ -104,6 +113,11 @@ def test_recursive_paths_return_to_the_mean_of_each_series(random):
     model = RidgeForecaster(horizon=1, normalization="last").fit(y)
     paths = model.sample(200, 60, strategy="recursive", random_state=0)
     assert_allclose([paths[name].to_numpy()[30:].mean() for name in "abc"], y.mean(), atol=1)
+
+
+def test_few_rows_say_nothing_of_reversion(random):
+    y = days(random.standard_normal(16).cumsum())
+    assert Reversion.fitted(RidgeForecaster(horizon=12, lookback=4).fit(y), 12) is None
 
 
 def test_independent_random_walks_are_not_led_back(random):

@@ -148,13 +148,15 @@ class WindowModel:
         chunk = max(MAX_CHUNK // (4 * sample.windows.data.shape[1] * (self.network.lookback + self.network.horizon)), 1)
         limit = getattr(self.network.backbone, "batch_limit", None)
         chunk = min(chunk, limit(self.network.embedding.n_past) if limit else chunk, 1024)
+        is_known = torch.from_numpy(number < len(self.ids)).to(self.device)[:, None, None]  # the others have own units
         with torch.inference_mode():
+            elasticity = torch.where(is_known, self.network.elasticity, 1.0)  # (n, 1, 1)
             parts = []
-            for batch in sample.batches(chunk):
+            for batch, own in zip(sample.batches(chunk), elasticity.split(chunk), strict=True):
                 past = self.network.normalise(batch)
-                outputs = self.network.shrunk(past)
+                outputs = self.network.shrunk(past, own)
                 if offsets is not None:
-                    outputs = outputs + offsets * self.network.relative_width(past)
+                    outputs = outputs + offsets * self.network.relative_width(past, own)
                 parts.append(self.network.restore(outputs, past))
             return torch.cat(parts).cpu().numpy(), scaling, number
 

@@ -133,18 +133,22 @@ class ForecastNetwork(nn.Module):
             return self.linear_forecast(past)
         return self.linear_forecast(past) * self.head.location + self.correction(past)
 
-    def shrunk(self, past: Normalised) -> torch.Tensor:
+    def shrunk(self, past: Normalised, elasticity: torch.Tensor | None = None) -> torch.Tensor:
         """The forecast, its correction kept only as far as it helped in validation; the spread is widened instead."""
         if self.backbone is None:
             return self.linear_forecast(past)
         correction, m = self.correction(past), self.head.middle
         unwanted = (1 - self.shrinkage) * correction[..., m : m + 1]
         outputs = (self.linear_forecast(past) - unwanted) * self.head.location + correction
-        return self.head.widened(outputs, self.width * self.relative_width(past))
+        return self.head.widened(outputs, self.width * self.relative_width(past, elasticity))
 
-    def relative_width(self, past: Normalised) -> torch.Tensor:
-        """What the elasticity makes of a spread in units of the window, 1 at the typical scale: (n, 1, 1)."""
-        return (past.scale[..., None] / self.typical_scale) ** (self.elasticity - 1)
+    def relative_width(self, past: Normalised, elasticity: torch.Tensor | None = None) -> torch.Tensor:
+        """What the elasticity, its own or others (n, 1, 1), makes of a spread in units of the window: (n, 1, 1).
+
+        It is 1 at the typical scale. Beyond a fourth and four times of it the spread is in proportion again.
+        """
+        scale = (past.scale[..., None] / self.typical_scale).clamp(0.25, 4.0)
+        return scale ** ((self.elasticity if elasticity is None else elasticity) - 1)
 
     def restore(self, outputs: torch.Tensor, past: Normalised) -> torch.Tensor:
         """Back from the units of the window, in float64."""
