@@ -181,7 +181,7 @@ class Schema:
         index = panel.axis.index(steps.ravel())
         if layout.has_levels:
             series = pd.Index(list(panel.ids), tupleize_cols=False).repeat(values.shape[1])
-            index = pd.MultiIndex.from_arrays([series, index], names=self.level_names)
+            index = pd.MultiIndex.from_arrays([series, index], names=self.level_names or None)
         return layout.assemble(values.reshape(-1, *values.shape[2:]), index, labels, level)
 
     def check_future(self, panel: Panel, given: NDArray[np.bool_]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_series_equal
 
-from seqcast import from_long, future_rows, to_long
+from seqcast import SeasonalNaive, from_long, future_rows, to_long
 from seqcast.panel import Panel
 from seqcast.rolling import mean_before
 from seqcast.times import TimeAxis
@@ -101,3 +101,10 @@ def test_means_before_are_those_of_each_series_even_of_a_tiny_one_after_a_huge_o
     assert_allclose(found, expected, rtol=1e-9)
     later = np.where(steps < 17, values, 1e16)
     assert_array_equal(mean_before(panel, later**2, series[[2, 4]], positions[[2, 4]]), found[[2, 4]])
+
+
+def test_a_panel_as_the_history_of_what_was_fitted_on_one_series_is_answered_as_a_panel():
+    y = pd.Series(np.arange(30.0) % 7, index=pd.date_range("2024", periods=30, freq="D"), name="y")
+    found = SeasonalNaive(horizon=2, season_length=7).fit(y).forecast(history=pd.concat({"a": y, "b": y[:25]}))
+    assert found.index.get_level_values(0).tolist() == ["a", "a", "b", "b"]
+    assert found.tolist() == [2, 3, 4, 5]
