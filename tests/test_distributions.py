@@ -201,6 +201,14 @@ def test_intervals_are_as_wide_as_errors_are_large_not_as_the_window(kind):
     assert np.median(wide[is_wild]) > 2 * np.median(wide[~is_wild])
 
 
+def test_a_short_calm_tail_does_not_make_intervals_narrow():
+    y = noise(300)
+    y.iloc[-60:] = y.iloc[-60:].mean() + 0.1 * (y.iloc[-60:] - y.iloc[-60:].mean())
+    for loss in ("quantile", "student_t"):
+        model = GRUForecaster(horizon=1, loss=loss, **TINY).fit(y)
+        assert all(float(member.model.network.width) >= 0.99 for member in model.members_)
+
+
 @pytest.mark.parametrize("kind", ["ridge", "quantile"])
 def test_intervals_of_a_series_that_was_not_in_fit_go_by_its_own_window(kind):
     random = np.random.default_rng(0)

@@ -183,17 +183,22 @@ def trusted_share(
 
 @torch.inference_mode()
 def fit_width(network: ForecastNetwork, validation: Sample, loss: Loss) -> None:
-    """Set the factor of the spread of quantiles or of a distribution whose loss on the validation tail is lowest."""
-    losses = np.zeros(len(WIDTHS))
+    """Set the factor of the spread of quantiles or of a distribution whose loss on the validation tail is lowest.
+
+    Where there are few windows it is 1 at least: a short tail that was calm does not say that the future is.
+    """
+    is_few = len(validation.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
+    widths = WIDTHS[WIDTHS > 0.99] if is_few else WIDTHS
+    losses = np.zeros(len(widths))
     network.width.fill_(1.0)
     for batch in validation.thinned(N_ERRORS).batches(EVALUATION_BATCH):
         past = network.normalise(batch)
         target, known = network.targets(batch, past)
         outputs = network.shrunk(past)
-        for k, width in enumerate(WIDTHS):
+        for k, width in enumerate(widths):
             wide = network.head.widened(outputs, float(width))
             losses[k] += float((loss_of(network, wide, target, past, loss) * known).sum())
-    network.width.fill_(float(WIDTHS[losses.argmin()]))
+    network.width.fill_(float(widths[losses.argmin()]))
 
 
 @torch.inference_mode()
