@@ -247,11 +247,11 @@ def residual_spread(network: ForecastNetwork, train: Sample, tail: Sample | None
 
 def _typical_errors(network: ForecastNetwork, sample: Sample) -> Floats:
     errors, _, scale = _errors(network, sample)
-    return errors / np.clip(scale, 0.25, 4.0) ** (float(network.elasticity) - 1)
+    return errors / scale ** (float(network.elasticity) - 1)
 
 
 def _errors(network: ForecastNetwork, sample: Sample) -> tuple[Floats, Floats, Floats]:
-    """Actual less forecast and its spread in the window's unit, (n, horizon); that in the typical one, (n, 1)."""
+    """Actual less forecast and its spread in the window's unit, (n, horizon); its relative scale, (n, 1)."""
     found = []
     for batch in sample.thinned(N_ERRORS).batches(EVALUATION_BATCH):
         past = network.normalise(batch)
@@ -260,7 +260,7 @@ def _errors(network: ForecastNetwork, sample: Sample) -> tuple[Floats, Floats, F
         m = 0 if network.head is None else network.head.middle
         errors = torch.where(known > 0, target - outputs[..., m], torch.nan)
         spread = torch.ones_like(target) if network.head is None else network.head.spread(outputs)
-        found.append((errors, spread, past.scale / network.typical_scale))
+        found.append((errors, spread, network.relative_scale(past)))
     errors, spread, scale = (torch.cat(parts) for parts in zip(*found, strict=True))
     return errors.double().cpu().numpy(), spread.double().cpu().numpy(), scale.double().cpu().numpy()
 

@@ -147,8 +147,11 @@ class ForecastNetwork(nn.Module):
 
         It is 1 at the typical scale. Beyond a fourth and four times of it the spread is in proportion again.
         """
-        scale = (past.scale[..., None] / self.typical_scale).clamp(0.25, 4.0)
-        return scale ** ((self.elasticity if elasticity is None else elasticity) - 1)
+        return self.relative_scale(past)[..., None] ** ((self.elasticity if elasticity is None else elasticity) - 1)
+
+    def relative_scale(self, past: Normalised) -> torch.Tensor:
+        """The scale of the window in the typical one, as far as widths go by it: (n, 1)."""
+        return (past.scale / self.typical_scale).clamp(0.25, 4.0)
 
     def restore(self, outputs: torch.Tensor, past: Normalised) -> torch.Tensor:
         """Back from the units of the window, in float64."""
