@@ -1,4 +1,4 @@
-"""Reversion: what leads a path that is written on step by step back to the line of its series."""
+"""Whether series return to their line, and what leads a path that is written on step by step back to it."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -8,10 +8,11 @@ import numpy as np
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.rolling import by_origin, error_origins, errors_at, scales
 
-__all__ = ["Reversion", "Usual"]
+__all__ = ["Reversion", "Usual", "may_wander"]
 
 N_ERRORS, N_ORIGINS = 20_000, (50, 2000)  # forecasts whose errors are looked at; origins
 FEWEST_ORIGINS = 30
+N_SERIES = 200  # at most, that are tested
 UNIT_ROOT = -3.96  # t of one series below which it returns to its line: Dickey and Fuller's with a trend, 1 %
 
 
@@ -83,6 +84,16 @@ class Reversion:
         moved = middle + shift + self.shares[:, None] * (quantiles - middle)
         low, high = usual.low[:, None, None], usual.high[:, None, None]
         return np.clip(moved, np.minimum(quantiles, low), np.maximum(quantiles, high))
+
+
+def may_wander(values: Floats, indptr: Integers) -> bool:
+    """Whether the usual series may have a unit root, by Dickey and Fuller; series i is ``indptr[i]:indptr[i + 1]``."""
+    found = []
+    for i in np.unique(np.linspace(0, len(indptr) - 2, N_SERIES).astype(np.int64)):
+        x = values[indptr[i] : indptr[i + 1]][-N_ORIGINS[1] :]
+        both = np.stack((x[:-1], np.diff(x)), 1)[:, None]  # (n - 1, 1, 2)
+        found.append(_regressed(both - _line(both))[0])
+    return bool(np.median(found) >= UNIT_ROOT)
 
 
 def _regressed(both: Floats) -> tuple[float, Floats, Floats]:

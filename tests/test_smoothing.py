@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from scipy.signal import lfilter
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from seqcast import GRUForecaster, RidgeForecaster
@@ -16,7 +17,7 @@ from seqcast.networks.smoothing import _smoothed, smoothing_weight
 def test_it_is_the_textbook_recursion(trend, season, lookback):
     level, slope, seasonal, damping = 0.3, 0.05 * trend, 0.2 * (season > 1), 0.9
     y = np.random.default_rng(0).normal(size=lookback).cumsum()
-    candidate = torch.tensor([[level, slope, seasonal, damping * trend]], dtype=torch.float64)
+    candidate = torch.tensor([[level, slope, seasonal, damping * trend, 1.0]], dtype=torch.float64)
     found = _smoothed(torch.from_numpy(y)[None], season, candidate, 15)[0, 0]
     size = season if season > 1 else 4
     first, second = y[:size], y[size : 2 * size]
@@ -87,6 +88,25 @@ def test_of_equals_the_newest_value_counts_most():
     model = RidgeForecaster(horizon=2, season_length=1, lookback=8, normalization="last", target_transform="none")
     model.fit(np.full(60, 7.0)).update(np.full(4, 9.0))
     assert_allclose(model.forecast(), 9.0)
+
+
+def test_a_level_that_returns_is_an_autoregression():
+    window = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 20)))
+    found = _smoothed(window, 1, torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.8]], dtype=torch.float64), 5)[0]
+    mean = window.mean(1, keepdim=True)
+    assert_allclose(found, mean + 0.8 ** np.arange(1, 6) * (window[:, -1:] - mean))
+
+
+@pytest.mark.parametrize(
+    ("n", "phi", "excess"), [(150, 0.8, 0.25), (500, 0.8, 0.2), (500, 0.95, 0.15), (500, 1.0, 0.05)]
+)
+def test_what_returns_to_its_mean_is_told_from_what_wanders(n, phi, excess):
+    errors, variance = [], np.cumsum(phi ** (2 * np.arange(12))).mean()
+    for seed in range(8):
+        y = lfilter([1], [1, -phi], np.random.default_rng(seed).normal(size=n + 200))[200:]
+        forecast = RidgeForecaster(horizon=12, season_length=1).fit(y).forecast()
+        errors.append(((forecast - phi ** np.arange(1, 13) * y[-1]) ** 2).mean())
+    assert np.mean(errors) < excess * variance
 
 
 def test_a_noisy_line_is_followed():

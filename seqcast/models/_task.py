@@ -19,6 +19,7 @@ from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
 from seqcast.paths import LEVELS
+from seqcast.reversion import may_wander
 from seqcast.training import Sample
 from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed
 from seqcast.windows import tail_lengths
@@ -173,8 +174,9 @@ def choose(
     First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train. All
     candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
     is better by more than a standard error and 1 %; a simpler transform or normalisation by more where there are few
-    horizons to judge by; and the last value only where the gain is beyond doubt or 20 %: for that, where the tail holds
-    few horizons, the stretches before it are forecast too, each from what lies before it.
+    horizons to judge by. Where series may have a unit root, the last value gives way only where the gain is beyond
+    doubt or 20 %: for that, where the tail holds few horizons, the stretches before it are forecast too, each from what
+    lies before it.
 
     Returns
     -------
@@ -213,13 +215,14 @@ def choose(
     whole = replace(ways[0], lookback=lengths[0])
     recent = near([whole, *(replace(whole, training_length=n) for n in _training_lengths(split, lengths[0] + horizon))])
     last_value = Choice(transforms[0], "last", middle, penalty=np.inf)
-    if "last" in normalizations:
+    if "last" in normalizations and may_wander(_known_before(split), split.panel.indptr):
         lowest = min(trials, key=lambda choice: trials[choice].mean)
         try_out(last_value)
-        rivals = {choice: [trials[choice]] for choice in (recent[0], lowest, last_value)}
+        is_rival = trials[last_value].mean <= (1 + DOUBTFUL) * trials[lowest].mean
+        rivals = {choice: [trials[choice]] for choice in (recent[0], lowest, last_value) if is_rival}
         for choice, found in rivals.items():
             found += [_try_out(*fold, choice, network_of, season_length) for fold in earlier]
-        if _near_the_best({choice: _joined(found) for choice, found in rivals.items()})[0] == last_value:
+        if is_rival and _near_the_best({c: _joined(found) for c, found in rivals.items()})[0] == last_value:
             return [last_value], scores
     n_ways, n_lengths = len(ways), len(lengths)
     pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once
@@ -332,11 +335,9 @@ def _try_out(
     network_of: Callable[..., ForecastNetwork],
     season_length: int,
 ) -> Trial:
-    panel = split.panel
-    before = np.arange(len(panel.values)) < np.repeat(panel.indptr[:-1] + split.cuts, panel.lengths)
-    values = np.where(before, panel.values, np.nan)
+    panel, values = split.panel, _known_before(split)
     scaling = fit_scaling(choice.target_transform, values, panel.indptr)
-    features = FeatureScaling.fitted(panel.features[before])
+    features = FeatureScaling.fitted(panel.features[_is_before(split)])
     network = network_of(lookback=choice.lookback, normalization=choice.normalization)
     horizon = network.horizon
     layout: dict[str, Any] = {"lookback": choice.lookback, "horizon": horizon}
@@ -355,6 +356,16 @@ def _try_out(
     actual = np.where(ahead < split.ends[series, None], panel.values[rows], np.nan)
     errors = (actual - forecast) / _units(panel, values, season_length)[series, None]
     return Trial(errors, penalty, *at)
+
+
+def _is_before(split: Split) -> NDArray[np.bool_]:
+    """The rows before the tail."""
+    return np.arange(len(split.panel.values)) < np.repeat(split.panel.indptr[:-1] + split.cuts, split.panel.lengths)
+
+
+def _known_before(split: Split) -> Floats:
+    """The values before the tail, NaN in it."""
+    return np.where(_is_before(split), split.panel.values, np.nan)
 
 
 def _units(panel: Panel, values: Floats, season_length: int) -> Floats:
