@@ -16,10 +16,12 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from accuracy import PROTOCOLS, Score, _standard_error, long_horizon
+from scipy.signal import lfilter
 from tqdm import tqdm
 
 import seqcast
 from seqcast.models import _calibration, _task
+from seqcast.networks import smoothing
 from seqcast.networks.linear import LinearSkip
 
 DATA = ["etth1-96", "etth1-336", "exchange-96", "illness-24", "illness-36", "illness-60", "epf-np", "epf-de"]
@@ -52,11 +54,24 @@ def main() -> None:
             with switched_off():
                 scores[arm] = protocol(_maker(seqcast.RidgeForecaster), part)
         tqdm.write(_row(name, protocol(_maker(seqcast.Naive), part), scores))
-    for n_steps in (150, 300, 600, 1500):
-        walks = [np.random.default_rng(seed).normal(size=n_steps).cumsum() for seed in range(60)]
-        fitted = (seqcast.RidgeForecaster(horizon=12, season_length=5).fit(walk) for walk in walks)
-        share = np.mean([np.isinf(model.penalty_) for model in fitted])
-        print(f"last value chosen of 60 random walks of {n_steps} steps, horizon 12: {share:.0%}")
+    arms = " | ".join(OF_PROCESSES)
+    print(f"\n| autoregression | steps | last value chosen | {arms} |\n{'|---' * (3 + len(OF_PROCESSES))}|")
+    for phi, n_steps in product((0.0, 0.5, 0.8, 0.95, 1.0), (150, 500, 2000)):
+        found = {}
+        for arm in OF_PROCESSES:
+            with ARMS[arm]():
+                found[arm] = np.mean([_of_process(phi, n_steps, seed) for seed in range(N_PROCESSES)], axis=0)
+        errors = " | ".join(f"{error:+.1%}" for error, _ in found.values())
+        print(f"| {phi:g} | {n_steps} | {found['defaults'][1]:.0%} | {errors} |", flush=True)
+
+
+def _of_process(phi: float, n_steps: int, seed: int) -> tuple[float, bool]:
+    """Squared error over 12 steps beyond the best forecast's, in units of that, and whether it is the last value."""
+    y = lfilter([1], [1, -phi], np.random.default_rng(seed).normal(size=n_steps + 200))[200:]
+    model = seqcast.RidgeForecaster(horizon=12).fit(y)
+    powers = phi ** np.arange(13)
+    excess = np.mean((model.forecast() - powers[1:] * y[-1]) ** 2) / np.mean(np.cumsum(powers[:-1] ** 2))
+    return excess, np.isinf(model.penalty_)
 
 
 def _arguments() -> argparse.Namespace:
@@ -87,10 +102,16 @@ ARMS: dict[str, Callable[[], Any]] = {
     "smoothing only if best": lambda: patch.object(_calibration, "BEYOND_DOUBT", 0.0),
     "transforms with no more care": lambda: patch.object(_task, "SLIGHT", 0.0),
     "last value judged by few": lambda: patch.object(_task, "FEWEST_HORIZONS", 0.0),
+    "last value of whatever returns": lambda: patch.object(_task, "may_wander", lambda values, indptr: True),
+    "levels never return": lambda: patch.object(smoothing, "CLEARLY", 0.0),
     "last value only if best": lambda: patch.object(_task, "DOUBTFUL", 0.0),
     "older steps count as much": _all_alike,
     "all of the history": lambda: patch.object(_task, "_training_lengths", lambda split, window: []),
 }
+
+
+OF_PROCESSES = ("defaults", "last value of whatever returns", "levels never return")
+N_PROCESSES = 40
 
 
 def _maker(kind: type) -> Callable[..., Any]:
