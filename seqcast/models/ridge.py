@@ -29,7 +29,8 @@ class RidgeForecaster(WindowForecaster):
     Notes
     -----
     ``B = argmin |Y - Z B|^2 + penalty |B - B0|^2`` over all windows, each in units of its own past. B0 is exponential
-    smoothing with level, damped trend and season, the best for these windows: where they are few, it is all there is,
+    smoothing with level, damped trend and season, or with a level that returns to the mean of the window, the best for
+    these windows: where they are few, it is all there is,
     unless there are covariates or the tail is clearly for more.
 
     Examples
