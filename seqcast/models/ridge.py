@@ -30,8 +30,7 @@ class RidgeForecaster(WindowForecaster):
     -----
     ``B = argmin |Y - Z B|^2 + penalty |B - B0|^2`` over all windows, each in units of its own past. B0 is exponential
     smoothing with level, damped trend and season, or with a level that returns to the mean of the window, the best for
-    these windows: where they are few, it is all there is,
-    unless there are covariates or the tail is clearly for more.
+    these windows: where they are few, it is all there is, unless there are covariates or the tail is clearly for more.
 
     Examples
     --------
