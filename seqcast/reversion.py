@@ -12,7 +12,7 @@ __all__ = ["Reversion", "Usual", "may_wander"]
 
 N_ERRORS, N_ORIGINS = 20_000, (50, 2000)  # forecasts whose errors are looked at; origins
 FEWEST_ORIGINS = 30
-N_SERIES = 200  # at most, that are tested
+N_SERIES, N_LAGS = 200, 4  # at most, that are tested; steps before that their steps are regressed on
 UNIT_ROOT = -3.96  # t of one series below which it returns to its line: Dickey and Fuller's with a trend, 1 %
 
 
@@ -87,13 +87,26 @@ class Reversion:
 
 
 def may_wander(values: Floats, indptr: Integers) -> bool:
-    """Whether the usual series may have a unit root, by Dickey and Fuller; series i is ``indptr[i]:indptr[i + 1]``."""
-    found = []
-    for i in np.unique(np.linspace(0, len(indptr) - 2, N_SERIES).astype(np.int64)):
-        x = values[indptr[i] : indptr[i + 1]][-N_ORIGINS[1] :]
-        both = np.stack((x[:-1], np.diff(x)), 1)[:, None]  # (n - 1, 1, 2)
-        found.append(_regressed(both - _line(both))[0])
+    """Whether the usual series, i at ``indptr[i]:indptr[i + 1]``, may have a unit root; gaps are closed."""
+    chosen = np.unique(np.linspace(0, len(indptr) - 2, N_SERIES).astype(np.int64))
+    pieces = (values[indptr[i] : indptr[i + 1]] for i in chosen)
+    found = [_dickey_fuller(piece[~np.isnan(piece)][-N_ORIGINS[1] :]) for piece in pieces]
     return bool(np.median(found) >= UNIT_ROOT)
+
+
+def _dickey_fuller(x: Floats) -> float:
+    """The augmented test's t, with a trend and lagged steps: without these, outliers and noise look like a return."""
+    steps = np.diff(x)
+    rows = np.arange(N_LAGS, len(steps))
+    lags = [steps[rows - k] for k in range(1, N_LAGS + 1)]
+    design = np.column_stack((x[rows], np.ones(len(rows)), rows, *lags))  # (n, 3 + N_LAGS)
+    freedom = len(rows) - design.shape[1]
+    if freedom < 2 * design.shape[1]:
+        return 0.0
+    orthogonal, triangle = np.linalg.qr(design[:, ::-1])  # the level last: what of it is its own is on the diagonal
+    rest = steps[rows] - orthogonal @ (orthogonal.T @ steps[rows])
+    own = orthogonal[:, -1] @ steps[rows] * np.sign(triangle[-1, -1])
+    return float(own / np.sqrt(max(rest @ rest / freedom, 1e-300)))
 
 
 def _regressed(both: Floats) -> tuple[float, Floats, Floats]:

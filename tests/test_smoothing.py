@@ -5,11 +5,14 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy.signal import lfilter
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools import add_constant
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from seqcast import GRUForecaster, RidgeForecaster
 from seqcast.models._calibration import SMOOTHING
 from seqcast.networks.smoothing import _smoothed, smoothing_weight
+from seqcast.reversion import _dickey_fuller, may_wander
 
 
 @pytest.mark.parametrize("lookback", [24, 31, 36])
@@ -108,6 +111,37 @@ def test_what_returns_to_its_mean_is_told_from_what_wanders(n, phi, excess):
         forecast = RidgeForecaster(horizon=12, season_length=1).fit(y).forecast()
         errors.append(((forecast - phi ** np.arange(1, 13) * y[-1]) ** 2).mean())
     assert np.mean(errors) < excess * variance
+
+
+def with_spikes(random):
+    walk = random.normal(size=500).cumsum()
+    spikes = (random.random(500) < 0.03) * random.normal(size=500) * 10
+    spikes[-1] = 0
+    return walk + spikes
+
+
+def with_a_shift_in_the_tail(random):
+    return lfilter([1], [1, -0.5], random.normal(size=400)) + 8 * (np.arange(400) >= 384)
+
+
+@pytest.mark.parametrize("process", [with_spikes, with_a_shift_in_the_tail])
+def test_the_last_value_is_not_given_up_for_outliers_or_what_is_new(process):
+    fitted = [RidgeForecaster(horizon=12).fit(process(np.random.default_rng(seed))) for seed in range(8)]
+    assert sum(np.isinf(model.penalty_) for model in fitted) >= 7
+
+
+def test_the_test_of_a_unit_root_is_the_augmented_regression():
+    y = np.random.default_rng(0).normal(size=200).cumsum()
+    steps = np.diff(y)
+    regressors = np.column_stack((y[4:-1], np.arange(195), *(steps[4 - k : -k] for k in range(1, 5))))
+    assert_allclose(_dickey_fuller(y), OLS(steps[4:], add_constant(regressors)).fit().tvalues[1])
+
+
+@pytest.mark.parametrize("n_unknown", [0, 3000])
+def test_what_is_not_known_at_the_end_is_no_reason_to_wander(n_unknown):
+    y = np.append(np.random.default_rng(0).normal(size=500), np.full(n_unknown, np.nan))
+    assert not may_wander(y, np.array([0, len(y)]))
+    assert may_wander(y.cumsum(), np.array([0, len(y)]))
 
 
 def test_a_noisy_line_is_followed():

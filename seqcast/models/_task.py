@@ -174,9 +174,9 @@ def choose(
     First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train. All
     candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
     is better by more than a standard error and 1 %; a simpler transform or normalisation by more where there are few
-    horizons to judge by. Where series may have a unit root, the last value gives way only where the gain is beyond
-    doubt or 20 %: for that, where the tail holds few horizons, the stretches before it are forecast too, each from what
-    lies before it.
+    horizons to judge by. Where series may have a unit root, or the last value is best on the tail, it gives way only
+    where the gain is beyond doubt or 20 %: for that, where the tail holds few horizons, the stretches before it are
+    forecast too, each from what lies before it.
 
     Returns
     -------
@@ -215,10 +215,12 @@ def choose(
     whole = replace(ways[0], lookback=lengths[0])
     recent = near([whole, *(replace(whole, training_length=n) for n in _training_lengths(split, lengths[0] + horizon))])
     last_value = Choice(transforms[0], "last", middle, penalty=np.inf)
-    if "last" in normalizations and may_wander(_known_before(split), split.panel.indptr):
+    if "last" in normalizations:
         lowest = min(trials, key=lambda choice: trials[choice].mean)
         try_out(last_value)
-        is_rival = trials[last_value].mean <= (1 + DOUBTFUL) * trials[lowest].mean
+        is_rival = trials[last_value].mean <= trials[lowest].mean or may_wander(
+            _known_before(split), split.panel.indptr
+        )
         rivals = {choice: [trials[choice]] for choice in (recent[0], lowest, last_value) if is_rival}
         for choice, found in rivals.items():
             found += [_try_out(*fold, choice, network_of, season_length) for fold in earlier]
