@@ -102,7 +102,7 @@ def test_a_level_that_returns_is_an_autoregression():
 
 
 @pytest.mark.parametrize(
-    ("n", "phi", "excess"), [(150, 0.8, 0.25), (500, 0.8, 0.25), (2000, 0.95, 0.15), (500, 1.0, 0.05)]
+    ("n", "phi", "excess"), [(150, 0.8, 0.25), (500, 0.8, 0.25), (2000, 0.95, 0.15), (300, 1.0, 0.05)]
 )
 def test_what_returns_to_its_mean_is_told_from_what_wanders(n, phi, excess):
     errors, variance = [], np.cumsum(phi ** (2 * np.arange(12))).mean()
