@@ -103,7 +103,6 @@ class NetworkForecaster(WindowForecaster):
     )
     early_stopping: bool = option(True, boolean(), "Whether training stops when the validation loss does not improve.")
     n_iter_no_change: int = option(1, at_least(1), "Rounds in a row without a better one that end training.")
-    n_members: int = option(3, at_least(1), "Networks whose forecasts are averaged, each with another good choice.")
     warm_start: bool = option(False, boolean(), "Whether another fit begins at the weights of the last.")
     random_state: Any = option(None, anything(), "Seed of weights, order and dropout.")
     verbose: bool = option(False, boolean(), "Whether a progress bar is shown.")

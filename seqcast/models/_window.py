@@ -53,6 +53,7 @@ class WindowForecaster(BaseForecaster):
     calendar: str | None = option(
         None, any_of(is_none(), one_of("auto")), 'Calendar columns beside those of X; "auto" goes by the frequency.'
     )
+    n_members: int = option(3, at_least(1), "Models whose forecasts are averaged, each with another good choice.")
     device: str = option("auto", text(), 'Device of torch; "auto" is the first GPU if there is one.')
 
     def _fit_panel(self, panel: Panel) -> None:
@@ -116,7 +117,7 @@ class WindowForecaster(BaseForecaster):
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
     ) -> list[Member]:
-        """Fit one model for each choice, or for the best of them."""
+        """Fit a model for each of the first `n_members` choices."""
         raise NotImplementedError
 
     def _html_repr(self) -> str:

@@ -19,12 +19,15 @@ __all__ = ["RidgeForecaster"]
 class RidgeForecaster(WindowForecaster):
     """Forecast by ridge regression of the whole horizon on the window and the covariates, one for all series.
 
+    Where the past does not settle transform, normalisation and lookback, it is the mean of some, each with another.
+
     Attributes
     ----------
     penalty_ : float
         In units of the mean diagonal of the Gram matrix; 1e6 leaves exponential smoothing, infinity the last value.
     lookback_, normalization_, target_transform_, training_length_
-        As given or chosen; `choices_` holds the errors of what was tried on the validation tail.
+        As given or chosen, like the penalty of the first member; ``members_`` holds all, `choices_` the errors of what
+        was tried on the validation tail.
 
     Notes
     -----
@@ -44,11 +47,14 @@ class RidgeForecaster(WindowForecaster):
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
     ) -> list[Member]:
-        task = make_task(split, choices[0], self.horizon, device)
-        architecture = self._architecture(choices[0], past_only)
+        return [self._fit_member(split, choice, past_only, device) for choice in choices[: self.n_members]]
+
+    def _fit_member(self, split: Split, choice: Choice, past_only: tuple[bool, ...], device: torch.device) -> Member:
+        task = make_task(split, choice, self.horizon, device)
+        architecture = self._architecture(choice, past_only)
         network = self._build(architecture).to(device)
         set_typical_scale(network, task.train)
-        penalty = fit_linear(network, task.train, task.validation, task.tail, penalty=choices[0].penalty)
+        penalty = fit_linear(network, task.train, task.validation, task.tail, penalty=choice.penalty)
         fit_elasticity(network, task.train)
         spread = residual_spread(network, task.train, task.validation)
         model = WindowModel(
@@ -57,4 +63,4 @@ class RidgeForecaster(WindowForecaster):
         check = check_tail(model, self.panel_, split, task) if task.validation else None
         if self.refit_tail and task.validation:
             fit_linear(network, task.everything, None, penalty=penalty)
-        return [Member(architecture, model, penalty, choices[0].training_length, check=check)]
+        return Member(architecture, model, penalty, choice.training_length, check=check)
