@@ -1,6 +1,7 @@
 """What the ridge's choices rest on: each switched off in turn, on validation parts and earlier ones.
 
-No test value is read. The ridge ranks the choices of every network, so what does it harm does them harm.
+No test value is read. It is one ridge, that of the first choice, not the mean of several: the ridge ranks the choices of
+every network, so what does it harm does them harm.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def main() -> None:
         scores = {}
         for arm, switched_off in ARMS.items():
             with switched_off():
-                scores[arm] = protocol(_maker(seqcast.RidgeForecaster), part)
+                scores[arm] = protocol(_maker(seqcast.RidgeForecaster, n_members=1), part)
         tqdm.write(_row(name, protocol(_maker(seqcast.Naive), part), scores))
     arms = " | ".join(OF_PROCESSES)
     print(f"\n| autoregression | steps | last value chosen | {arms} |\n{'|---' * (3 + len(OF_PROCESSES))}|")
@@ -68,7 +69,7 @@ def main() -> None:
 def _of_process(phi: float, n_steps: int, seed: int) -> tuple[float, bool]:
     """Squared error over 12 steps beyond the best forecast's, in units of that, and whether it is the last value."""
     y = lfilter([1], [1, -phi], np.random.default_rng(seed).normal(size=n_steps + 200))[200:]
-    model = seqcast.RidgeForecaster(horizon=12).fit(y)
+    model = seqcast.RidgeForecaster(horizon=12, n_members=1).fit(y)
     powers = phi ** np.arange(13)
     excess = np.mean((model.forecast() - powers[1:] * y[-1]) ** 2) / np.mean(np.cumsum(powers[:-1] ** 2))
     return excess, np.isinf(model.penalty_)
@@ -114,9 +115,9 @@ OF_PROCESSES = ("defaults", "last value of whatever returns", "levels never retu
 N_PROCESSES = 40
 
 
-def _maker(kind: type) -> Callable[..., Any]:
+def _maker(kind: type, **own: Any) -> Callable[..., Any]:
     def make(**settings: Any) -> Any:
-        return kind().set_params(**{k: v for k, v in settings.items() if k in kind().get_params()})
+        return kind(**own).set_params(**{k: v for k, v in settings.items() if k in kind().get_params()})
 
     return make
 

@@ -117,7 +117,7 @@ class WindowForecaster(BaseForecaster):
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
     ) -> list[Member]:
-        """Fit a model for each of the first `n_members` choices."""
+        """Fit `n_members` models, each of another choice while these last; ridges only as long."""
         raise NotImplementedError
 
     def _html_repr(self) -> str:
