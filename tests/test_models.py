@@ -205,6 +205,7 @@ def test_a_ridge_is_the_mean_of_different_choices():
     one = RidgeForecaster(horizon=6, season_length=12, n_members=1).fit(y)
     assert len(model.members_) == len({m.choice for m in model.members_}) == 3
     assert [m.choice for m in one.members_] == [m.choice for m in model.members_[:1]]
+    assert len({m.choice.normalization for m in model.members_}) == 1
     forecasts = [m.model.forecast(model.panel_, np.zeros(1, int), np.array([200]))[0] for m in model.members_]
     assert_allclose(model.forecast(), np.mean(forecasts, axis=0))
     assert_allclose(one.forecast(), forecasts[0])

@@ -19,7 +19,7 @@ __all__ = ["RidgeForecaster"]
 class RidgeForecaster(WindowForecaster):
     """Forecast by ridge regression of the whole horizon on the window and the covariates, one for all series.
 
-    Where the past does not settle transform, normalisation and lookback, it is the mean of some, each with another.
+    Where the past does not settle transform and lookback, it is the mean of some, each with another.
 
     Attributes
     ----------
@@ -47,7 +47,8 @@ class RidgeForecaster(WindowForecaster):
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
     ) -> list[Member]:
-        return [self._fit_member(split, choice, past_only, device) for choice in choices[: self.n_members]]
+        alike = [choice for choice in choices if choice.normalization == choices[0].normalization]  # widths, too
+        return [self._fit_member(split, choice, past_only, device) for choice in alike[: self.n_members]]
 
     def _fit_member(self, split: Split, choice: Choice, past_only: tuple[bool, ...], device: torch.device) -> Member:
         task = make_task(split, choice, self.horizon, device)
