@@ -1,7 +1,7 @@
 """What the ridge's choices rest on: each switched off in turn, on validation parts and earlier ones.
 
-No test value is read. It is one ridge, that of the first choice, not the mean of several: the ridge ranks the choices of
-every network, so what does it harm does them harm.
+No test value is read. It is one ridge, not the mean of several. It ranks the choices of every network, so what does it
+harm does them harm.
 """
 
 import argparse
