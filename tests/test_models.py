@@ -185,6 +185,7 @@ def test_members_differ_in_what_was_chosen_and_are_shown():
     y = np.exp(1 + 0.3 * np.sin(2 * np.pi * t / 12) + 0.2 * noise)
     model = tiny(GRUForecaster, horizon=6, season_length=12, n_members=3).fit(y)
     assert len({m.choice for m in model.members_}) > 1
+    assert model.members_[0].choice == RidgeForecaster(horizon=6, season_length=12).fit(y).members_[0].choice
     forecasts = [m.model.forecast(model.panel_, np.zeros(1, int), np.array([200]))[0] for m in model.members_]
     assert_allclose(model.forecast(), np.mean(forecasts, axis=0))
     page = model._repr_html_()

@@ -47,7 +47,7 @@ class RidgeForecaster(WindowForecaster):
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
     ) -> list[Member]:
-        alike = [choice for choice in choices if choice.normalization == choices[0].normalization]  # widths, too
+        alike = [choice for choice in choices if choice.normalization == choices[0].normalization]  # and so are widths
         return [self._fit_member(split, choice, past_only, device) for choice in alike[: self.n_members]]
 
     def _fit_member(self, split: Split, choice: Choice, past_only: tuple[bool, ...], device: torch.device) -> Member:
