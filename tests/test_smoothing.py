@@ -11,7 +11,7 @@ from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from seqcast import GRUForecaster, RidgeForecaster
 from seqcast.models._calibration import SMOOTHING
-from seqcast.networks.smoothing import _smoothed, smoothing_weight
+from seqcast.networks.smoothing import smoothed, smoothing_weight
 from seqcast.reversion import _dickey_fuller, may_wander
 
 
@@ -21,7 +21,7 @@ def test_it_is_the_textbook_recursion(trend, season, lookback):
     level, slope, seasonal, damping = 0.3, 0.05 * trend, 0.2 * (season > 1), 0.9
     y = np.random.default_rng(0).normal(size=lookback).cumsum()
     candidate = torch.tensor([[level, slope, seasonal, damping * trend, 1.0]], dtype=torch.float64)
-    found = _smoothed(torch.from_numpy(y)[None], season, candidate, 15)[0, 0]
+    found = smoothed(torch.from_numpy(y)[None], season, candidate, 15)[0, 0]
     size = season if season > 1 else 4
     first, second = y[:size], y[size : 2 * size]
     start = (second.mean() - first.mean()) / size
@@ -73,7 +73,7 @@ def test_two_seasons_of_a_week_are_found():
     assert_allclose(z @ smoothing_weight(z, target, torch.ones_like(target), 24), target, atol=1e-6)
 
 
-def test_a_short_series_is_smoothed_and_a_long_one_regressed():
+def test_a_short_series_issmoothed_and_a_long_one_regressed():
     random = np.random.default_rng(0)
     y = np.zeros(3000)
     for t in range(2, len(y)):
@@ -95,7 +95,7 @@ def test_of_equals_the_newest_value_counts_most():
 
 def test_a_level_that_returns_is_an_autoregression():
     window = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 20)))
-    found = _smoothed(window, 1, torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.8]], dtype=torch.float64), 5)[0]
+    found = smoothed(window, 1, torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.8]], dtype=torch.float64), 5)[0]
     mean = window.mean(1, keepdim=True)
     left = torch.from_numpy(0.8 ** np.arange(1, 6))
     assert_allclose(found, mean + left * (window[:, -1:] - mean))
@@ -161,7 +161,7 @@ def test_covariates_of_a_short_series_count(fraction):
     assert np.abs(model.predict(np.full((6, 1), 2.0)) - 20).max() < 5
 
 
-def test_a_series_too_short_for_a_tail_is_smoothed():
+def test_a_series_too_short_for_a_tail_issmoothed():
     y = 10 + np.random.default_rng(0).normal(size=9)
     model = RidgeForecaster(horizon=4, validation_fraction=0.0).fit(y)
     assert model.penalty_ == SMOOTHING

@@ -20,6 +20,7 @@ __all__ = [
     "fit_width",
     "residual_spread",
     "set_typical_scale",
+    "share_to_keep",
     "trusted_share",
 ]
 
@@ -147,19 +148,7 @@ def _best_penalty(
 def trusted_share(
     network: ForecastNetwork, validation: Sample, series: Integers, times: Integers, *, prior: float
 ) -> float:
-    """How much of the network's correction to keep: what the tail says, weighed against what is to be expected.
-
-    The tail says the least-squares weight of the correction, every window counted in units of its own linear forecast's
-    error, with a standard error that allows for the ties between neighbouring origins (Newey and West [1]_) and is
-    larger where the tail holds few horizons. The expectation is `prior` with standard deviation 1/4: half of a
-    correction has three quarters of the gain of a right one, and a quarter of the harm of a wrong one. The share is the
-    mean of both by precision, between 0 and 1.
-
-    References
-    ----------
-    .. [1] Newey, W. K. and West, K. D. (1987). A simple, positive semi-definite, heteroskedasticity and autocorrelation
-       consistent covariance matrix. Econometrica, 55(3), 703-708.
-    """
+    """How much of the network's correction of the linear forecast to keep, by the tail and what is to be expected."""
     parts = []
     for batch in validation.batches(EVALUATION_BATCH):
         past = network.normalise(batch)
@@ -168,16 +157,55 @@ def trusted_share(
         middle = correction[..., network.head.middle]
         parts.append(torch.stack((middle, target - linear, known), 2).double().cpu())
     middle, error, known = torch.cat(parts).numpy().transpose(2, 0, 1)  # (n, horizon) each
-    size = np.sqrt((error**2 * known).sum(1) / np.maximum(known.sum(1), 1))  # (n,)
+    return share_to_keep(middle, error, known, series, times, prior=prior, deviation=PRIOR_DEVIATION)
+
+
+def share_to_keep(
+    correction: Floats,
+    error: Floats,
+    known: Floats,
+    series: Integers,
+    times: Integers,
+    *,
+    prior: float,
+    deviation: float,
+    size: Floats | None = None,
+) -> float:
+    """How much of a correction to keep: what the tail says, weighed against what is to be expected.
+
+    The tail says the least-squares weight of the correction, every window counted in units of its `size`, with a
+    standard error that allows for the ties between neighbouring origins (Newey and West [1]_) and is larger where the
+    tail holds few horizons. The expectation is `prior` with standard deviation `deviation`: half of a correction has
+    three quarters of the gain of a right one, and a quarter of the harm of a wrong one. The share is the mean of both
+    by precision, between 0 and 1.
+
+    Parameters
+    ----------
+    correction, error, known : ndarray of shape (n, horizon)
+        Of forecasts from origins of the tail; the error is the actual less the forecast that is corrected.
+    series, times : ndarray of shape (n,)
+        Of the origins.
+    prior, deviation : float
+        Of the share.
+    size : ndarray of shape (n,), optional
+        Of the windows; by default the root mean square of the error.
+
+    References
+    ----------
+    .. [1] Newey, W. K. and West, K. D. (1987). A simple, positive semi-definite, heteroskedasticity and autocorrelation
+       consistent covariance matrix. Econometrica, 55(3), 703-708.
+    """
+    if size is None:
+        size = np.sqrt((error**2 * known).sum(1) / np.maximum(known.sum(1), 1))  # (n,)
     weight = known / np.maximum(size, 0.1 * np.median(size) + 1e-12)[:, None]
-    power = (weight * middle**2).sum()
+    power = (weight * correction**2).sum()
     if power == 0:
         return prior
-    share = (weight * middle * error).sum() / power
-    scores = weight * middle * (error - share * middle) * known.sum() / power
+    share = (weight * correction * error).sum() / power
+    scores = weight * correction * (error - share * correction) * known.sum() / power
     variance = max(variance for _, variance in moments(scores, known, series, times))
     variance *= (half_width(np.where(known, error, np.nan), times) / NORMAL) ** 2
-    precisions = 1 / PRIOR_DEVIATION**2, 1 / max(variance, 1e-12)
+    precisions = 1 / deviation**2, 1 / max(variance, 1e-12)
     return float(np.clip(np.average([prior, share], weights=precisions), 0, 1))
 
 

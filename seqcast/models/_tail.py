@@ -14,7 +14,7 @@ from seqcast.rolling import known_before
 from seqcast.training import EVALUATION_BATCH, Sample, TrainingOptions, is_cut_short
 from seqcast.verdict import Tail, Training, Verdict, few_pairs, judge
 
-__all__ = ["TailCheck", "check_tail", "verdict_of"]
+__all__ = ["TailCheck", "check_tail", "tail_truth", "verdict_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -53,10 +53,7 @@ def verdict_of(checks: list[TailCheck], panel: Panel, split: Split, unit: Floats
     """Judge the mean of the members' forecasts; `unit` (n_series,) makes the errors of series comparable."""
     forecast = np.mean([check.forecast for check in checks], axis=0)
     horizon = forecast.shape[1]
-    series, positions = tail_origins(split, horizon)
-    ahead = positions[:, None] + np.arange(horizon)
-    rows = panel.indptr[series, None] + np.minimum(ahead, panel.lengths[series, None] - 1)
-    truth = np.where(ahead < split.ends[series, None], panel.values[rows], np.nan)
+    series, positions, truth = tail_truth(panel, split, horizon)
     naive, seasonal = (known_before(panel, series, positions, horizon, season) for season in (1, season_length))
     tail = Tail(truth, forecast, naive, seasonal, series, panel.first[series] + positions, unit[series])
     parts = [check.training for check in checks]
@@ -67,6 +64,14 @@ def verdict_of(checks: list[TailCheck], panel: Panel, split: Split, unit: Floats
         max(part.n_steps for part in parts),
     )
     return judge(tail, training, season_length)
+
+
+def tail_truth(panel: Panel, split: Split, horizon: int) -> tuple[Integers, Integers, Floats]:
+    """What there is to forecast from these origins: series, positions and values (n, horizon), NaN where unknown."""
+    series, positions = tail_origins(split, horizon)
+    ahead = positions[:, None] + np.arange(horizon)
+    rows = panel.indptr[series, None] + np.minimum(ahead, panel.lengths[series, None] - 1)
+    return series, positions, np.where(ahead < split.ends[series, None], panel.values[rows], np.nan)
 
 
 def tail_origins(split: Split, horizon: int) -> tuple[Integers, Integers]:

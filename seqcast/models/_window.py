@@ -1,6 +1,8 @@
 """WindowForecaster: from a panel to models of windows that are averaged, and their forecasts back."""
 
 import html
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from seqcast._parameters import any_of, at_least, between, boolean, is_none, one_of, option, parameters, text
 from seqcast.base import BaseForecaster
 from seqcast.models._calendar import Calendar
+from seqcast.models._calibration import share_to_keep
+from seqcast.models._local import LocalSmoothing
 from seqcast.models._member import Member
-from seqcast.models._tail import verdict_of
+from seqcast.models._tail import TailCheck, tail_truth, verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
@@ -29,6 +33,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 N_TAILS = 3  # horizons, at least, by which choices are ranked
+LOCAL_SHARE, LOCAL_DEVIATION = 0.5, 0.15  # of local smoothing in a forecast, before the tail was looked at
 
 
 @parameters
@@ -54,6 +59,9 @@ class WindowForecaster(BaseForecaster):
         None, any_of(is_none(), one_of("auto")), 'Calendar columns beside those of X; "auto" goes by the frequency.'
     )
     n_members: int = option(3, at_least(1), "Models whose forecasts are averaged, each with another good choice.")
+    local_smoothing: bool = option(
+        True, boolean(), "Whether short series without covariates are smoothed each for itself too, and both averaged."
+    )
     device: str = option("auto", text(), 'Device of torch; "auto" is the first GPU if there is one.')
 
     def _fit_panel(self, panel: Panel) -> None:
@@ -73,7 +81,14 @@ class WindowForecaster(BaseForecaster):
             n_calendar=len(calendar),
         )
         self.members_: list[Member] = self._fit_members(split, choices, past_only, device)
-        self.verdict_: dict[str, Any] | None = self._judged(split)
+        checks = [member.check for member in self.members_ if member.check]
+        for member in self.members_:
+            member.check = None
+        self.local_share_ = 0.0
+        self.local_: LocalSmoothing | None = None
+        if self._is_local(choices[0]) and LocalSmoothing.suits(split.ends, self.season_length_):
+            checks = self._smooth_locally(split, checks)
+        self.verdict_: dict[str, Any] | None = self._judged(split, checks)
 
     def verdict(self) -> Verdict:
         """Return what the validation tail said in fit: skill against naive forecasts, faults, and what to try.
@@ -100,10 +115,39 @@ class WindowForecaster(BaseForecaster):
         check_is_fitted(self)
         return Verdict.from_state(getattr(self, "verdict_", None))  # files of 0.1.0 have none
 
-    def _judged(self, split: Split) -> dict[str, Any] | None:
-        checks = [member.check for member in self.members_ if member.check]
-        for member in self.members_:
-            member.check = None
+    def _smooth_locally(self, split: Split, checks: list[TailCheck]) -> list[TailCheck]:
+        """Smooth each series for itself; the tail, forecast before it is learned from, says with what share."""
+        fitted = partial(
+            LocalSmoothing.fitted, self.panel_, season_length=self.season_length_, horizon=int(self.horizon)
+        )
+        local, share = fitted(split.cuts), LOCAL_SHARE
+        if checks:
+            share, correction = self._local_share(local, split, _mean([check.forecast for check in checks]))
+            checks = [replace(check, forecast=check.forecast + share * correction) for check in checks]
+        if share > 0:
+            self.local_share_, self.local_ = share, fitted(split.ends) if self.refit_tail else local
+        return checks
+
+    def _local_share(self, local: LocalSmoothing, split: Split, forecast: Floats) -> tuple[float, Floats]:
+        """What share local smoothing is to have beside a forecast of the tail (n, horizon), and how they differ."""
+        panel, horizon = self.panel_, int(self.horizon)
+        series, positions, truth = tail_truth(panel, split, horizon)
+        correction = np.nan_to_num(local.forecast(panel, series, positions, horizon) - forecast)
+        known, unit = ~np.isnan(truth), scales(self, panel)[series, None]
+        moved, error = correction / unit, np.where(known, truth - forecast, 0.0) / unit
+        size = np.sqrt(np.maximum((moved**2 * known).sum(1), (error**2).sum(1)) / np.maximum(known.sum(1), 1))
+        at = series, panel.first[series] + positions
+        share = share_to_keep(
+            moved, error, known.astype(float), *at, prior=LOCAL_SHARE, deviation=LOCAL_DEVIATION, size=size
+        )
+        return share, correction
+
+    def _is_local(self, choice: Choice) -> bool:
+        """Whether local smoothing is wanted, and may do as well as what was chosen."""
+        is_free = self.lookback == "auto" and choice.penalty is None
+        return self.local_smoothing and is_free and not self.panel_.features.shape[1] and not self.calendar_
+
+    def _judged(self, split: Split, checks: list[TailCheck]) -> dict[str, Any] | None:
         if not checks:
             return None
         return verdict_of(checks, self.panel_, split, scales(self, self.panel_), self.season_length_).to_state()
@@ -173,12 +217,24 @@ class WindowForecaster(BaseForecaster):
         return ForecastNetwork(**architecture)
 
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
-        return _mean([m.model.forecast(panel, series, positions) for m in self.members_])[:, :horizon]
+        mean = _mean([m.model.forecast(panel, series, positions) for m in self.members_])[:, :horizon]
+        return self._smoothed(mean[..., None], panel, series, positions)[..., 0]
 
     def _quantile_panel(
         self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
     ) -> Floats:
-        return _mean([m.model.quantiles(panel, series, positions, quantiles) for m in self.members_])[:, :horizon]
+        wanted = [*quantiles, 0.5]
+        mean = _mean([m.model.quantiles(panel, series, positions, wanted) for m in self.members_])[:, :horizon]
+        return self._smoothed(mean, panel, series, positions)[..., :-1]
+
+    def _smoothed(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
+        """Move forecasts (n, horizon, n_outputs), the middle one the last, to local smoothing by its share."""
+        if self.local_ is None:
+            return found
+        middle = found[..., -1]
+        smoothed = self.local_.forecast(panel, series, positions, found.shape[1])
+        moved = found + self.local_share_ * np.nan_to_num(smoothed - middle)[..., None]
+        return np.maximum(moved, 0) if self.target_transform_ == "log" else moved
 
     @property
     def _longest(self) -> int:
@@ -186,11 +242,18 @@ class WindowForecaster(BaseForecaster):
 
     @property
     def _reach(self) -> int:
+        return max(self._full, self.local_.reach if self.local_ else 0)
+
+    @property
+    def _full(self) -> int:
         return max(m.architecture["lookback"] for m in self.members_)
 
     def _get_state(self) -> dict[str, Any]:
         state = super()._get_state()
-        return {**state, "members_": [m.to_state() for m in self.members_]} if "members_" in state else state
+        if "members_" not in state:
+            return state
+        local = vars(self.local_) if self.local_ else None
+        return {**state, "members_": [m.to_state() for m in self.members_], "local_": local}
 
     def _set_state(self, state: dict[str, Any]) -> None:
         state = dict(state)
@@ -201,6 +264,8 @@ class WindowForecaster(BaseForecaster):
         super()._set_state(state)
         if "members_" in state:
             self.calendar_ = state.get("calendar_", ())  # files of 0.1.0 have none
+            self.local_share_, local = state.get("local_share_", 0.0), state.get("local_")  # nor these
+            self.local_ = LocalSmoothing(**local) if local else None
             self.members_ = [Member.from_state(self._build(part["architecture"]), part) for part in state["members_"]]
 
 

@@ -1,8 +1,13 @@
-"""Exponential smoothing of the window: a linear forecast with few parameters, which the linear skip is shrunk to."""
+"""Exponential smoothing: of the window, as what the linear skip is shrunk to, and of all that is known of a series."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
+from torch.nn import functional as F
 
-__all__ = ["smoothing_weight"]
+__all__ = ["Start", "decomposed", "smoothed", "smoothing_errors", "smoothing_forms", "smoothing_weight"]
 
 LEVELS = (1.0, 0.8, 0.55, 0.35, 0.2, 0.1, 0.03)  # shares of an error that go to the level; of equals the first is best
 SEASONS = (0.02, 0.1, 0.3, 0.6, 1.0)  # shares of the rest of it that go to the season
@@ -10,6 +15,7 @@ TRENDS = ((0.0, 0.0), (0.03, 1.0), (0.05, 0.97), (0.1, 0.9), (0.3, 0.8))  # shar
 REVERSIONS = (0.97, 0.9, 0.8, 0.65, 0.5, 0.3)  # of the level's distance from the mean, what is left a step later
 CLEARLY = 0.95  # of the squared error: a level that returns has less, or it stays
 WEEK = 7  # seasons that make the longer one
+N_ORIGINS = 40  # in a window, from which a whole horizon is forecast to compare forms
 START = 4  # steps whose mean is the first level where there is no season
 
 
@@ -49,7 +55,7 @@ def smoothing_weight(z: torch.Tensor, target: torch.Tensor, known: torch.Tensor,
     lookback, horizon = z.shape[1], target.shape[1]
 
     def lowest(season: int, candidates: torch.Tensor) -> tuple[float, torch.Tensor]:
-        forecasts = _smoothed(z, season, candidates, horizon)
+        forecasts = smoothed(z, season, candidates[:, None], horizon, _first_seasons(z, season))
         errors = torch.stack([((forecast - target) ** 2 * known).sum() for forecast in forecasts])
         return float(errors.min()), candidates[errors.argmin()]
 
@@ -60,12 +66,21 @@ def smoothing_weight(z: torch.Tensor, target: torch.Tensor, known: torch.Tensor,
             staying, returning = lowest(season, _trends(best)), lowest(season, _reversions(best))
             found.append((*(returning if returning[0] < CLEARLY * staying[0] else staying), season))
     _, best, season = min(found, key=lambda one: one[0])
-    return _smoothed(torch.eye(lookback).to(z), season, best[None], horizon)[0]
+    units = torch.eye(lookback).to(z)
+    return smoothed(units, season, best[None, None], horizon, _first_seasons(units, season))[0]
 
 
-def _levels_and_seasons(season: int) -> torch.Tensor:
+def smoothing_forms(season: int) -> torch.Tensor:
+    """All forms with that season, (n_forms, 5): with each of the trends, and with each return to the mean."""
+    plain = _levels_and_seasons(season, (0.0, *SEASONS))
+    returning = plain.repeat_interleave(len(REVERSIONS), 0)
+    returning[:, 4] = torch.tensor(REVERSIONS).repeat(len(plain))
+    return torch.cat([*(_trends(form) for form in plain), returning])
+
+
+def _levels_and_seasons(season: int, shares: tuple[float, ...] = SEASONS) -> torch.Tensor:
     """Candidates (n, 5): shares of an error that level, trend and season take; damping, and what reversion leaves."""
-    shares = SEASONS if season > 1 else (0.0,)
+    shares = shares if season > 1 else (0.0,)
     return torch.tensor([[level, 0.0, (1 - level) * share, 0.0, 1.0] for level in LEVELS for share in shares])
 
 
@@ -86,10 +101,29 @@ def _reversions(best: torch.Tensor) -> torch.Tensor:
     return candidates
 
 
-def _smoothed(z: torch.Tensor, season: int, candidates: torch.Tensor, horizon: int) -> torch.Tensor:
-    """Forecasts (n_candidates, n, horizon) of windows (n, lookback), whose first two seasons give the first state."""
-    to_level, to_trend, to_season, damping, left = candidates.T[..., None]  # (n_candidates, 1) each
-    lookback, mean = z.shape[1], z.mean(1)
+class Start(NamedTuple):
+    """The states of the smoothing of windows (n, length) before step `at`."""
+
+    at: int
+    level: torch.Tensor  # (n,)
+    slope: torch.Tensor  # (n,)
+    profile: torch.Tensor  # (n, season)
+    mean: torch.Tensor  # (n,), what levels return to
+    rising: torch.Tensor  # (n,), the level of forms that have a trend
+
+
+class _State(NamedTuple):
+    """The states before step `at`, (n_forms, n) each, and for each place in the season one."""
+
+    at: int
+    level: torch.Tensor
+    trend: torch.Tensor
+    seasons: list[torch.Tensor]
+
+
+def _first_seasons(z: torch.Tensor, season: int) -> Start:
+    """The states after the first season of windows (n, lookback), from the first two."""
+    lookback = z.shape[1]
     size = season if season > 1 else max(min(START, lookback // 2), 1)
     first, second = z[:, :size], z[:, size : 2 * size]
     level, slope, profile = first.mean(1), z.new_zeros(len(z)), first - first.mean(1, keepdim=True)
@@ -97,18 +131,108 @@ def _smoothed(z: torch.Tensor, season: int, candidates: torch.Tensor, horizon: i
         slope = (second.mean(1) - level) / size
         profile = (profile + second - second.mean(1, keepdim=True)) / 2
     ramp = torch.arange(size, device=z.device) - (size - 1) / 2
-    trend = slope * (damping > 0)  # (n_candidates, n)
-    level = level + trend * ramp[-1]  # at the end of the first season
     profile = profile - slope[:, None] * ramp if season > 1 else z.new_zeros(len(z), 1)
-    seasons = list(profile.T.unsqueeze(1).expand(-1, len(candidates), -1))
-    for t, value in enumerate(z.T[size:], size):
-        ahead = left * level + (1 - left) * mean + damping * trend
+    return Start(size, level, slope, profile, z.mean(1), level + slope * ramp[-1])
+
+
+def decomposed(z: torch.Tensor, season: int, lengths: torch.Tensor) -> Start:
+    """The states before the first step of windows (n, length), NaN after `lengths` (n,) steps.
+
+    The season is that of a classical decomposition, by centred moving averages; level and slope are those of the line
+    through the first two seasons, or ten steps, of the rest.
+    """
+    (n, length), known, z = z.shape, (~z.isnan()).to(z), z.nan_to_num()
+    profile, rest = z.new_zeros(n, season), z
+    if 1 < season < length:
+        half = season // 2
+        weights = z.new_ones(2 * half + 1)
+        weights[[0, -1]] -= 0.5 * (season % 2 == 0)
+        middle, inside = slice(half, length - half), known[:, 2 * half :]  # what has a centred average
+        trend = F.conv1d(z[:, None], weights[None, None] / season)[:, 0]
+        place = torch.arange(length) % season
+        total, count = (
+            z.new_zeros(n, season).index_add(1, place[middle], x) for x in ((z[:, middle] - trend) * inside, inside)
+        )
+        profile = total / count.clamp(min=1)
+        profile = profile - profile.mean(1, keepdim=True)
+        rest = z - profile[:, place]
+    first, x = known[:, : max(10, 2 * season)], rest[:, : max(10, 2 * season)]
+    steps, count = torch.arange(1, x.shape[1] + 1).to(z), first.sum(1).clamp(min=1)
+    level, centre = (first * x).sum(1) / count, (first * steps).sum(1) / count
+    away = first * (steps - centre[:, None])
+    slope = (away * x).sum(1) / (away**2).sum(1).clamp(min=1e-9)
+    mean = (known * z).sum(1) / known.sum(1).clamp(min=1)
+    return Start(0, level, slope, profile, mean, level - slope * centre)
+
+
+def smoothed(
+    z: torch.Tensor,
+    season: int,
+    forms: torch.Tensor,
+    horizon: int,
+    start: Start,
+    lengths: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Forecasts (n_forms, n, horizon) of windows (n, length).
+
+    The forms are (n_forms, 1, 5) or (n_forms, n, 5), the same for all windows or not. Windows may end before the last
+    column, after `lengths` (n,) steps; the rest is NaN.
+    """
+    _, last = deque(_run(z, season, forms, start, lengths), maxlen=1)[0]
+    return _ahead(forms, start, last, horizon, lengths)
+
+
+def smoothing_errors(
+    z: torch.Tensor, season: int, forms: torch.Tensor, horizon: int, start: Start, lengths: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean squared errors of windows (n, length): of one step, and of `horizon` steps from some origins in them.
+
+    Each is (n_forms, n); the other arguments are those of `smoothed`.
+    """
+    near = far = count = z.new_zeros(())
+    stride = max(z.shape[1] // N_ORIGINS, 1)
+    for error, state in _run(z, season, forms, start, lengths):
+        near = near + error**2
+        actual = z[:, state.at : state.at + horizon]
+        if state.at and state.at % stride == 0 and actual.shape[1]:
+            ahead = _ahead(forms, start, state, actual.shape[1])
+            far = far + (ahead - actual).nan_to_num().square().sum(2)
+            count = count + (~actual.isnan()).sum(1)
+    return near / lengths.clamp(min=1), far / count.clamp(min=1)
+
+
+def _run(
+    z: torch.Tensor, season: int, forms: torch.Tensor, start: Start, lengths: torch.Tensor | None
+) -> Iterator[tuple[torch.Tensor, _State]]:
+    """The error of the last step, (n_forms, n), and the state: at the start, and after each step."""
+    to_level, to_trend, to_season, damping, left = forms.unbind(2)  # (n_forms, 1 or n) each
+    trend = start.slope * (damping > 0)  # (n_forms, n)
+    level = torch.where(damping > 0, start.rising, start.level)
+    seasons = list(start.profile.T.unsqueeze(1).expand(-1, len(forms), -1))
+    yield torch.zeros_like(trend), _State(start.at, level, trend, seasons)
+    for t, value in enumerate(z.T[start.at :], start.at):
+        ahead = left * level + (1 - left) * start.mean + damping * trend
         error = value - ahead - seasons[t % season]
-        level = ahead + to_level * error
-        trend = damping * trend + to_trend * error
+        error = error if lengths is None else error.nan_to_num()
+        raised, bent = ahead + to_level * error, damping * trend + to_trend * error
+        if lengths is not None:  # what has ended stays as it is
+            raised, bent = torch.where(t < lengths, raised, level), torch.where(t < lengths, bent, trend)
+        level, trend = raised, bent
         seasons[t % season] = seasons[t % season] + to_season * error
-    steps = torch.arange(1, horizon + 1, device=z.device)
-    growth, left = (damping**steps).cumsum(1)[:, None], (left**steps)[:, None]  # (n_candidates, 1, horizon)
-    season_ahead = torch.stack([seasons[(lookback + h) % season] for h in range(horizon)], 2)
-    level_ahead = left * level[..., None] + (1 - left) * mean[:, None] + growth * trend[..., None]
-    return level_ahead + season_ahead
+        yield error, _State(t + 1, level, trend, seasons)
+
+
+def _ahead(
+    forms: torch.Tensor, start: Start, state: _State, horizon: int, ends: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Forecasts (n_forms, n, horizon) of the steps from a state on; the windows may have ended earlier, at `ends`."""
+    _, level, trend, seasons = state
+    damping, left = forms[..., 3:4], forms[..., 4:5]
+    steps = torch.arange(1, horizon + 1, device=level.device)
+    growth, left = (damping**steps).cumsum(2), left**steps  # (n_forms, 1 or n, horizon)
+    if ends is None:
+        profile = torch.stack([seasons[(state.at + h) % len(seasons)] for h in range(horizon)], 2)
+    else:
+        place = (ends[:, None] + steps - 1) % len(seasons)  # (n, horizon)
+        profile = torch.stack(seasons, 2).gather(2, place.expand(len(level), -1, -1))
+    return left * level[..., None] + (1 - left) * start.mean[:, None] + growth * trend[..., None] + profile
