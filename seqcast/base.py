@@ -394,11 +394,6 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         """Rows before the origin that a forecast reads, at most; None: all."""
         return None
 
-    @property
-    def _full(self) -> int | None:
-        """Rows before the origin from which on forecasts are as good as they get."""
-        return self._reach
-
     def _get_state(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name.endswith("_")}
 

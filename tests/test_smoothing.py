@@ -11,7 +11,7 @@ from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from seqcast import GRUForecaster, RidgeForecaster
 from seqcast.models._calibration import SMOOTHING
-from seqcast.networks.smoothing import smoothed, smoothing_weight
+from seqcast.networks.smoothing import _first_seasons, smoothed, smoothing_weight
 from seqcast.reversion import _dickey_fuller, may_wander
 
 
@@ -21,7 +21,8 @@ def test_it_is_the_textbook_recursion(trend, season, lookback):
     level, slope, seasonal, damping = 0.3, 0.05 * trend, 0.2 * (season > 1), 0.9
     y = np.random.default_rng(0).normal(size=lookback).cumsum()
     candidate = torch.tensor([[level, slope, seasonal, damping * trend, 1.0]], dtype=torch.float64)
-    found = smoothed(torch.from_numpy(y)[None], season, candidate, 15)[0, 0]
+    window = torch.from_numpy(y)[None]
+    found = smoothed(window, season, candidate[:, None], 15, _first_seasons(window, season))[0, 0]
     size = season if season > 1 else 4
     first, second = y[:size], y[size : 2 * size]
     start = (second.mean() - first.mean()) / size
@@ -95,7 +96,8 @@ def test_of_equals_the_newest_value_counts_most():
 
 def test_a_level_that_returns_is_an_autoregression():
     window = torch.from_numpy(np.random.default_rng(0).normal(size=(3, 20)))
-    found = smoothed(window, 1, torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.8]], dtype=torch.float64), 5)[0]
+    form = torch.tensor([[[1.0, 0.0, 0.0, 0.0, 0.8]]], dtype=torch.float64)
+    found = smoothed(window, 1, form, 5, _first_seasons(window, 1))[0]
     mean = window.mean(1, keepdim=True)
     left = torch.from_numpy(0.8 ** np.arange(1, 6))
     assert_allclose(found, mean + left * (window[:, -1:] - mean))

@@ -109,7 +109,7 @@ class _Windows:
         index = np.arange(length) + lead[:, None]
         values = np.take_along_axis(values, np.minimum(index, length - 1), 1)
         values[index >= length] = np.nan
-        unit = np.nanmean(np.abs(values), axis=1, where=index < length) if len(values) else np.ones(0)
+        unit = np.nansum(np.abs(values), axis=1) / np.maximum((~np.isnan(values)).sum(1), 1)
         unit = np.where(unit > 0, unit, 1.0)
         z = torch.from_numpy((values / unit[:, None]).astype(np.float32))
         filled = fill_gaps(z.nan_to_num(), (~z.isnan()).float(), season_length)

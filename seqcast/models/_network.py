@@ -147,7 +147,7 @@ class NetworkForecaster(WindowForecaster):
             task = make_task(split, member.choice, self._longest, model.device, model, knows_series=knows_series)
             options = self._training_options(member.architecture, len(task.everything.rows))
             generator = torch.Generator().manual_seed(seed)
-            member.history, _ = fit_network(member.model.network, task.everything, None, options, generator)
+            member.history, _ = fit_network(model.network, task.everything, None, options, generator)
         return self
 
     def distribution(self, horizon: int | None = None, X: Any = None, *, history: Any = None) -> Any:
@@ -224,8 +224,7 @@ class NetworkForecaster(WindowForecaster):
         self._family()
         if not 1 <= horizon <= self._longest:
             raise ValueError(f"horizon={horizon} lies outside 1 to {self._longest}, the fitted one. Fit with more.")
-        found = [m.model.parameters(panel, series, positions)[:, :horizon] for m in self.members_]
-        return np.mean(found, axis=0)
+        return np.mean([m.model.parameters(panel, series, positions)[:, :horizon] for m in self.members_], axis=0)
 
     @property
     def _gives_counts(self) -> bool:
@@ -244,14 +243,13 @@ class NetworkForecaster(WindowForecaster):
         return super()._quantile_panel(panel, series, positions, horizon, quantiles)
 
     def _wanted(self, panel: Panel) -> dict[str, Any]:
-        wanted = super()._wanted(panel)
         if not self._gives_counts:
-            return wanted
+            return super()._wanted(panel)
         check_counts(panel, self.loss)
         if self.target_transform not in ("auto", "none"):
             raise ValueError(f'loss={self.loss!r} is one of counts: target_transform must be "auto" or "none".')
         normalization = "mean" if self.normalization == "auto" else self.normalization  # a rare count's last value is 0
-        return {**wanted, "target_transform": "count", "normalization": normalization}
+        return {**super()._wanted(panel), "target_transform": "count", "normalization": normalization}
 
     def _is_local(self, choice: Choice) -> bool:
         return bool(self.linear_skip) and self.loss not in DISTRIBUTIONS and super()._is_local(choice)

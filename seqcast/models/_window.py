@@ -242,10 +242,11 @@ class WindowForecaster(BaseForecaster):
 
     @property
     def _reach(self) -> int:
-        return max(self._full, self.local_.reach if self.local_ else 0)
+        return max(self._full_window, self.local_.reach if self.local_ else 0)
 
     @property
-    def _full(self) -> int:
+    def _full_window(self) -> int:
+        """Rows before the origin that the members read."""
         return max(m.architecture["lookback"] for m in self.members_)
 
     def _get_state(self) -> dict[str, Any]:

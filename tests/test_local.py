@@ -1,0 +1,224 @@
+"""Local smoothing: against a slow recursion, on series of known kinds, and where it has no say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+import seqcast
+from seqcast import GRUForecaster, RidgeForecaster
+from seqcast.models._local import LocalSmoothing
+from seqcast.networks.smoothing import decomposed, smoothed, smoothing_errors, smoothing_forms
+
+TINY = {"max_steps": 2, "hidden_size": 8, "n_members": 1, "random_state": 0}
+MONTHS = pd.period_range("2012-01", freq="M", periods=96)
+
+
+def seasonal(level: float = 100.0, seed: int = 0, n: int = 96, phase: int = 0) -> np.ndarray:
+    """A level that wanders a little, a season that multiplies, noise."""
+    random = np.random.default_rng(seed)
+    season = 1 + 0.3 * np.sin(2 * np.pi * (np.arange(n) + phase) / 12)
+    return (level + random.normal(0, 0.5, n).cumsum()) * season * np.exp(random.normal(0, 0.02, n))
+
+
+def panel(**series: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(series, index=MONTHS)
+
+
+def slow(y, form, level, slope, profile, mean, horizon):
+    """The recursion step by step: squared errors of one step, forecasts from each step on."""
+    to_level, to_trend, to_season, damping, left = form
+    trend, profile, errors, ahead = slope * (damping > 0), list(profile), [], []
+    for t in range(len(y) + 1):
+        growth = np.cumsum(damping ** np.arange(1, horizon + 1))
+        decay = left ** np.arange(1, horizon + 1)
+        ahead.append(
+            decay * level
+            + (1 - decay) * mean
+            + growth * trend
+            + [profile[(t + h) % len(profile)] for h in range(horizon)]
+        )
+        if t < len(y):
+            expected = left * level + (1 - left) * mean + damping * trend
+            error = y[t] - expected - profile[t % len(profile)]
+            errors.append(error**2)
+            level, trend = expected + to_level * error, damping * trend + to_trend * error
+            profile[t % len(profile)] += to_season * error
+    return np.array(errors), np.array(ahead)
+
+
+@pytest.mark.parametrize("season", [1, 5])
+def test_errors_and_forecasts_are_those_of_the_slow_recursion(season):
+    random, lengths, horizon = np.random.default_rng(0), np.array([30, 22]), 4
+    y = random.normal(size=(2, 30)).cumsum(1)
+    y[1, 22:] = np.nan
+    z, forms = torch.from_numpy(y), smoothing_forms(season).double()[::37]
+    start = decomposed(z, season, torch.from_numpy(lengths))
+    near, far = smoothing_errors(z, season, forms[:, None], horizon, start, torch.from_numpy(lengths))
+    found = smoothed(z, season, forms[:, None], horizon, start, torch.from_numpy(lengths))
+    for i, n in enumerate(lengths):
+        for k, form in enumerate(forms.numpy()):
+            level = start.rising[i] if form[3] > 0 else start.level[i]
+            states = (float(level), float(start.slope[i]), start.profile[i].tolist(), float(start.mean[i]))
+            errors, ahead = slow(y[i, :n], form, *states, horizon)
+            assert_allclose(near[k, i], errors.mean())
+            assert_allclose(found[k, i], ahead[n])
+            later = [(ahead[t, : n - t] - y[i, t : min(t + horizon, n)]) ** 2 for t in range(1, n)]
+            assert_allclose(far[k, i], np.concatenate(later).mean())
+
+
+def test_the_start_is_the_classical_decomposition():
+    t = np.arange(48)
+    z = torch.from_numpy(5 + 0.5 * t + np.tile([3.0, -1.0, -2.0, 0.0], 12))[None]
+    start = decomposed(z, 4, torch.tensor([48]))
+    assert_allclose(start.profile[0], [3, -1, -2, 0], atol=1e-9)
+    assert_allclose([float(start.slope[0]), float(start.rising[0])], [0.5, 4.5], atol=1e-9)
+
+
+def test_each_series_has_forms_of_its_own():
+    random = np.random.default_rng(1)
+    y = panel(season=seasonal(), walk=50 + random.normal(size=96).cumsum(), noise=random.normal(size=96))
+    model = RidgeForecaster(horizon=12).fit(y)
+    local = model.local_
+    has_season = np.array([season > 1 for season, _ in local.kinds])
+    is_log = np.array([is_log for _, is_log in local.kinds])
+    shares = local.shares.sum(1)  # (n_kinds, n_series)
+    assert_allclose(shares.sum(0), 1, rtol=1e-5)
+    assert shares[has_season, 0].sum() > 0.99
+    assert shares[has_season, 1].sum() < 0.2
+    assert shares[is_log, 2].sum() == 0  # not all values are positive
+    to_level = (local.forms[..., 0] * local.shares).sum((0, 1))
+    assert to_level[1] > 0.7
+    assert to_level[2] < 0.3
+
+
+def test_a_series_is_smoothed_whatever_stands_beside_it():
+    y = panel(a=seasonal(), b=seasonal(10, 1, phase=6), c=seasonal(1e6, 2, phase=3))
+    at = np.array([0]), np.array([90])
+    together = RidgeForecaster(horizon=6).fit(y)
+    alone = RidgeForecaster(horizon=6).fit(y[["b"]])
+    both = [m.local_.forecast(m.panel_, np.array([k]), at[1], 6) for m, k in ((together, 1), (alone, 0))]
+    assert_allclose(*both, rtol=1e-4)
+
+
+def test_forecasts_are_moved_by_the_share():
+    y = panel(a=seasonal(), b=seasonal(10, 1, phase=6))
+    model = RidgeForecaster(horizon=6).fit(y)
+    share, moved = model.local_share_, model.forecast().to_numpy()
+    assert 0 < share < 1
+    local = model.local_.forecast(model.panel_, np.arange(2), np.array([96, 96]), 6).T
+    model.local_ = None
+    assert_allclose(moved, (1 - share) * model.forecast().to_numpy() + share * local)
+
+
+def test_series_with_seasons_of_their_own_are_forecast_better():
+    random = np.random.default_rng(0)
+    rows = {f"s{k}": seasonal(100, k, phase=int(random.integers(12))) for k in range(12)}
+    y = panel(**rows)
+    errors = {}
+    for smooths in (True, False):
+        model = RidgeForecaster(horizon=12, local_smoothing=smooths).fit(y.iloc[:84])
+        errors[smooths] = np.abs(model.forecast() - y.iloc[84:]).to_numpy().mean()
+    assert errors[True] < errors[False]
+
+
+@pytest.mark.parametrize("make", [RidgeForecaster, lambda **kw: GRUForecaster(**TINY, **kw)], ids=["ridge", "gru"])
+def test_values_after_the_origin_change_no_forecast(make):
+    y = pd.Series(seasonal(), index=MONTHS)
+    model = make(horizon=6).fit(y)
+    assert model.local_ is not None
+    later = y.copy()
+    later.iloc[90:] *= 5
+    before, after = (model.forecast(history=part.iloc[:90]) for part in (y, later))
+    assert_allclose(before, after)
+    origins = np.array([0, 0]), np.array([80, 90])
+    panels = [model.schema_.read_history(None, None, part)[1] for part in (y, later)]
+    assert_allclose(*(model._forecast_panel(one, *origins, 6) for one in panels))
+
+
+def test_quantiles_move_with_the_forecast_and_do_not_cross():
+    y = pd.Series(seasonal(), index=MONTHS)
+    model = GRUForecaster(horizon=6, **TINY).fit(y)
+    levels = [0.05, 0.1, 0.5, 0.9]
+    found = model.forecast(quantiles=levels).to_numpy()
+    assert (np.diff(found, axis=1) >= 0).all()
+    assert_allclose(found[:, 2], model.forecast(), rtol=1e-6)
+
+
+def test_a_series_that_was_not_there_is_left_to_the_members():
+    y = panel(a=seasonal(), b=seasonal(10, 1))
+    model = RidgeForecaster(horizon=6).fit(y)
+    new = panel(z=seasonal(50, 7))
+    found = model.forecast(history=new)
+    model.local_ = None
+    assert_allclose(found, model.forecast(history=new))
+
+
+def test_too_short_a_history_is_left_to_the_members():
+    y = pd.Series(seasonal(), index=MONTHS)
+    model = RidgeForecaster(horizon=6).fit(y)
+    local = model.local_.forecast(model.panel_, np.zeros(3, int), np.array([0, 3, 60]), 6)
+    assert np.isnan(local[:2]).all()
+    assert np.isfinite(local[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "n", "season"),
+    [
+        ({"local_smoothing": False}, 96, 12),
+        ({"lookback": 24}, 96, 12),
+        ({}, 1100, 12),
+        ({}, 200, 52),
+    ],
+    ids=["asked not to", "lookback given", "long", "long season"],
+)
+def test_where_it_has_no_say(options, n, season):
+    y = 10 + np.sin(2 * np.pi * np.arange(n) / season) + np.random.default_rng(0).normal(0, 0.1, n)
+    model = RidgeForecaster(horizon=6, season_length=season, **options).fit(y)
+    assert model.local_ is None
+    assert model.local_share_ == 0
+
+
+@pytest.mark.parametrize("options", [{"loss": "normal"}, {"linear_skip": False}], ids=["distribution", "network alone"])
+def test_networks_it_has_no_say_in(options):
+    model = GRUForecaster(horizon=6, **options, **TINY).fit(pd.Series(seasonal(), index=MONTHS))
+    assert model.local_ is None
+
+
+def test_covariates_are_not_averaged_away():
+    y = pd.Series(seasonal(), index=MONTHS)
+    X = pd.DataFrame({"x": np.arange(96.0)}, index=MONTHS)
+    assert RidgeForecaster(horizon=6).fit(X, y).local_ is None
+
+
+def test_forecasts_stay_near_the_range_of_the_values():
+    y = np.exp(np.arange(60) / 6.0) * np.exp(np.random.default_rng(0).normal(0, 0.01, 60))
+    model = RidgeForecaster(horizon=48).fit(y)
+    local = LocalSmoothing.fitted(model.panel_, np.array([60]), 1, 48)
+    found = local.forecast(model.panel_, np.array([0]), np.array([60]), 48)
+    assert found.max() <= 2 * y.max() - y.min() + 1e-3 * y.max()
+
+
+@pytest.mark.parametrize("values", [np.full(60, 3.0), np.zeros(60), np.r_[np.zeros(50), np.ones(10)]])
+def test_constant_series_are_forecast(values):
+    model = RidgeForecaster(horizon=3, season_length=12).fit(values)
+    assert np.isfinite(model.forecast()).all()
+
+
+def test_gaps_are_filled():
+    y = pd.Series(seasonal(), index=MONTHS)
+    whole = RidgeForecaster(horizon=6).fit(y)
+    y.iloc[[20, 50, 51, 52]] = np.nan
+    model = RidgeForecaster(horizon=6).fit(y)
+    at = np.array([0]), np.array([96]), 6
+    assert_allclose(model.local_.forecast(model.panel_, *at), whole.local_.forecast(whole.panel_, *at), rtol=0.05)
+
+
+def test_it_is_saved(tmp_path):
+    y = panel(a=seasonal(), b=seasonal(10, 1))
+    model = RidgeForecaster(horizon=6).fit(y)
+    model.save(tmp_path / "model")
+    again = seqcast.load(tmp_path / "model")
+    assert again.local_share_ == model.local_share_
+    pd.testing.assert_frame_equal(again.forecast(), model.forecast())
