@@ -53,7 +53,7 @@ def main() -> None:
         scores = {}
         for arm, switched_off in ARMS.items():
             with switched_off():
-                scores[arm] = protocol(_maker(seqcast.RidgeForecaster, n_members=1), part)
+                scores[arm] = protocol(_maker(seqcast.RidgeForecaster, n_members=1, local_smoothing=False), part)
         tqdm.write(_row(name, protocol(_maker(seqcast.Naive), part), scores))
     arms = " | ".join(OF_PROCESSES)
     print(f"\n| autoregression | steps | last value chosen | {arms} |\n{'|---' * (3 + len(OF_PROCESSES))}|")
@@ -69,7 +69,7 @@ def main() -> None:
 def _of_process(phi: float, n_steps: int, seed: int) -> tuple[float, bool]:
     """Squared error over 12 steps beyond the best forecast's, in units of that, and whether it is the last value."""
     y = lfilter([1], [1, -phi], np.random.default_rng(seed).normal(size=n_steps + 200))[200:]
-    model = seqcast.RidgeForecaster(horizon=12, n_members=1).fit(y)
+    model = seqcast.RidgeForecaster(horizon=12, n_members=1, local_smoothing=False).fit(y)
     powers = phi ** np.arange(13)
     excess = np.mean((model.forecast() - powers[1:] * y[-1]) ** 2) / np.mean(np.cumsum(powers[:-1] ** 2))
     return excess, np.isinf(model.penalty_)

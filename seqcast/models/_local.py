@@ -21,7 +21,8 @@ MAX_ROWS = 1000  # of a usual series: in longer ones there is enough to learn mo
 LONGEST_SEASON = 24  # of which exponential smoothing can keep a profile
 N_FORMS = 5  # of each kind, that are kept for a series
 FAR = 0.5  # weight of the errors of a whole horizon beside those of one step
-CHUNK = 128  # series at a time
+NEGLIGIBLE = 1e-4  # a share that is left out
+CHUNK, ORIGINS = 128, 1024  # series that are fitted, and origins that are forecast, at a time
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class LocalSmoothing:
         number = np.array([numbers.get(label, -1) for label in panel.ids], dtype=np.int64)[series]
         out = np.full((len(series), horizon), np.nan)
         known = np.flatnonzero(number >= 0)
-        for part in np.array_split(known, -(-len(known) // CHUNK) or 1):
+        for part in np.array_split(known, -(-len(known) // ORIGINS) or 1):
             windows = _Windows.of(panel, series[part], positions[part], self.season_length)
             out[part] = self._smoothed(windows, number[part], horizon)
         return out
@@ -80,9 +81,13 @@ class LocalSmoothing:
         total, weight = torch.zeros(len(number), horizon), torch.zeros(len(number), 1)
         for (season, is_log), forms, shares in zip(self.kinds, self.forms, self.shares, strict=True):
             own = torch.from_numpy(shares[:, number]) * windows.allow(season, is_log)  # (N_FORMS, n)
-            z = windows.values(is_log)
+            used = (own > 0).any(1)
+            if not used.any():
+                continue
+            own, z = own[used], windows.values(is_log)
             start = decomposed(z, season, windows.lengths)
-            forecast = smoothed(z, season, torch.from_numpy(forms[:, number]), horizon, start, windows.lengths)
+            mine = torch.from_numpy(forms[:, number])[used]
+            forecast = smoothed(z, season, mine, horizon, start, windows.lengths)
             forecast = forecast.exp() if is_log else forecast
             total += torch.where(own[..., None] > 0, own[..., None] * forecast, 0.0).sum(0)
             weight += own.sum(0)[:, None]
@@ -150,7 +155,7 @@ def _likely(windows: _Windows, kinds: list[tuple[int, bool]], horizon: int) -> t
         lowest.append(best)
     scores = torch.stack(lowest)  # (n_kinds, N_FORMS, n)
     shares = (-scores / 2).flatten(0, 1).softmax(0).nan_to_num()  # NaN where nothing is allowed
-    return torch.stack(found), shares.view_as(scores).float()
+    return torch.stack(found), torch.where(shares > NEGLIGIBLE, shares, 0.0).view_as(scores).float()
 
 
 def _n_parameters(forms: torch.Tensor, season: int) -> torch.Tensor:

@@ -19,7 +19,8 @@ __all__ = ["RidgeForecaster"]
 class RidgeForecaster(WindowForecaster):
     """Forecast by ridge regression of the whole horizon on the window and the covariates, one for all series.
 
-    Where the past does not settle transform and lookback, it is the mean of some, each with another.
+    Where the past does not settle transform and lookback, it is the mean of some, each with another. Short series are
+    smoothed each for itself too (`local_smoothing`), and both are averaged.
 
     Attributes
     ----------
@@ -28,12 +29,18 @@ class RidgeForecaster(WindowForecaster):
     lookback_, normalization_, target_transform_, training_length_
         As given or chosen, like the penalty of the first member; ``members_`` holds all, `choices_` the errors of what
         was tried on the validation tail.
+    local_share_ : float
+        Of local smoothing in the forecasts: a half, or more or less by what the tail says; 0 where it is not used.
 
     Notes
     -----
     ``B = argmin |Y - Z B|^2 + penalty |B - B0|^2`` over all windows, each in units of its own past. B0 is exponential
     smoothing with level, damped trend and season, or with a level that returns to the mean of the window, the best for
     these windows: where they are few, it is all there is, unless there are covariates or the tail is clearly for more.
+
+    Local smoothing is for series of up to 1,000 rows and seasons of up to 24 steps, without covariates and with
+    ``lookback="auto"``: level, damped trend or return to the mean, and season, of values or of logarithms, are averaged
+    by Akaike's weights. It reads all of the last 1,000 rows.
 
     Examples
     --------
