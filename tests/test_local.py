@@ -215,6 +215,44 @@ def test_gaps_are_filled():
     assert_allclose(model.local_.forecast(model.panel_, *at), whole.local_.forecast(whole.panel_, *at), rtol=0.05)
 
 
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_month_that_was_never_seen_is_like_the_others(step):
+    y = pd.Series(seasonal(), index=MONTHS)
+    y[np.arange(96) % step != 0] = np.nan
+    with_it, without = (RidgeForecaster(horizon=6, local_smoothing=on).fit(y).forecast() for on in (True, False))
+    assert_allclose(with_it, without, rtol=0.35)
+    assert with_it.min() > y.min() * 0.8
+
+
+def test_closed_days_are_no_zeros():
+    days = pd.date_range("2024-01-01", periods=140)
+    y = pd.Series(100 + np.random.default_rng(0).normal(0, 3, 140), index=days).where(days.day_of_week < 5)
+    assert RidgeForecaster(horizon=7).fit(y).forecast().min() > 85
+
+
+def test_a_high_level_is_no_noise():
+    y = pd.Series(seasonal(), index=MONTHS)
+    found = [RidgeForecaster(horizon=6).fit(y + level).local_ for level in (0, 1e9)]
+    panels = [RidgeForecaster(horizon=6, local_smoothing=False).fit(y + level).panel_ for level in (0, 1e9)]
+    at = np.array([0]), np.array([96]), 6
+    low, high = (local.forecast(panel, *at) for local, panel in zip(found, panels, strict=True))
+    assert_allclose(high - 1e9, low, atol=3)
+
+
+def test_a_short_series_has_the_same_forms_beside_a_long_one():
+    def rows(n, seed):
+        return pd.Series(seasonal(100, seed, n), index=pd.period_range("1950-01", freq="M", periods=n))
+
+    short = {f"s{k}": rows(30, k) for k in range(3)}
+    found = []
+    for panel in (short, {"long": rows(600, 9), **short}):
+        model = RidgeForecaster(horizon=6).fit(pd.concat(panel, names=["series", "time"]))
+        local = LocalSmoothing.fitted(model.panel_, model.panel_.lengths, 12, 6)
+        k = model.panel_.ids.index("s0")
+        found.append(local.shares[:4, :, k])
+    assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-4)
+
+
 def test_it_is_saved(tmp_path):
     y = panel(a=seasonal(), b=seasonal(10, 1))
     model = RidgeForecaster(horizon=6).fit(y)

@@ -113,3 +113,9 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
     def _reach(self) -> int | None:
         reaches = [m._reach for m in self.members_]
         return None if None in reaches else max(r for r in reaches if r is not None)
+
+    @property
+    def _full_window(self) -> int | None:
+        """Rows before the origin from which on forecasts are as good as they get."""
+        windows = [getattr(m, "_full_window", m._reach) for m in self.members_]
+        return None if None in windows else max(w for w in windows if w is not None)

@@ -56,8 +56,11 @@ class LocalSmoothing:
         if 4 * seasons[-1] > min(np.median(ends), MAX_ROWS):
             seasons = seasons[:2]
         kinds = list(product(seasons, (False, True)))
-        found = [_likely(_Windows.of(panel, *part, season_length), kinds, horizon) for part in _chunks(panel, ends)]
-        forms, shares = (torch.cat(parts, 2).numpy() for parts in zip(*found, strict=True))
+        order = np.argsort(ends, kind="stable")  # series of about one length make a part
+        parts = np.array_split(order, -(-len(order) // CHUNK))
+        found = [_likely(_Windows.of(panel, part, ends[part], season_length), kinds, horizon) for part in parts]
+        back = torch.from_numpy(np.argsort(order))
+        forms, shares = (torch.cat(parts, 2)[:, :, back].numpy() for parts in zip(*found, strict=True))
         return cls(panel.ids, season_length, kinds, forms, shares)
 
     @property
@@ -66,7 +69,7 @@ class LocalSmoothing:
         return MAX_ROWS
 
     def forecast(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
-        """Forecasts (n, horizon); NaN for a series that was not there in fit, or of which too little is known yet."""
+        """Forecasts (n, horizon); NaN for a label that was not there in fit, or where too little is known yet."""
         numbers = {label: i for i, label in enumerate(self.ids)}
         number = np.array([numbers.get(label, -1) for label in panel.ids], dtype=np.int64)[series]
         out = np.full((len(series), horizon), np.nan)
@@ -78,32 +81,34 @@ class LocalSmoothing:
 
     @torch.inference_mode()
     def _smoothed(self, windows: "_Windows", number: Integers, horizon: int) -> Floats:
-        total, weight = torch.zeros(len(number), horizon), torch.zeros(len(number), 1)
+        total = torch.zeros(len(number), horizon, dtype=torch.float64)
+        weight = torch.zeros(len(number), 1, dtype=torch.float64)
         for (season, is_log), forms, shares in zip(self.kinds, self.forms, self.shares, strict=True):
-            own = torch.from_numpy(shares[:, number]) * windows.allow(season, is_log)  # (N_FORMS, n)
+            own = torch.from_numpy(shares[:, number]).double() * windows.allow(season, is_log)  # (N_FORMS, n)
             used = (own > 0).any(1)
             if not used.any():
                 continue
-            own, z = own[used], windows.values(is_log)
-            start = decomposed(z, season, windows.lengths)
-            mine = torch.from_numpy(forms[:, number])[used]
-            forecast = smoothed(z, season, mine, horizon, start, windows.lengths)
-            forecast = forecast.exp() if is_log else forecast
-            total += torch.where(own[..., None] > 0, own[..., None] * forecast, 0.0).sum(0)
-            weight += own.sum(0)[:, None]
-        low, high = windows.z.nan_to_num(nan=torch.inf).amin(1), windows.z.nan_to_num(nan=-torch.inf).amax(1)
-        width = (high - low)[:, None]  # a forecast lies no farther outside the values than these are apart
-        mean = torch.clip(total / weight, low[:, None] - width, high[:, None] + width)
-        return (mean * windows.unit[:, None]).double().numpy()
+            own, (z, center, unit) = own[used, :, None], windows.values(is_log)
+            mine, start = torch.from_numpy(forms[:, number])[used], decomposed(z, season, windows.lengths)
+            ahead = smoothed(z, season, mine, horizon, start, windows.lengths).double() * unit + center
+            total += torch.where(own > 0, own * (ahead.exp() if is_log else ahead), 0.0).sum(0)
+            weight += own.sum(0)
+        values = windows.z * windows.unit + windows.center
+        low = values.nan_to_num(nan=torch.inf).amin(1, keepdim=True)
+        high = values.nan_to_num(nan=-torch.inf).amax(1, keepdim=True)
+        width = high - low  # a forecast lies no farther outside the values than these are apart
+        return torch.clip(total / weight, low - width, high + width).numpy()
 
 
 @dataclass(frozen=True)
 class _Windows:
     """Rows from the first known one to an origin, at the start of each row of a matrix; gaps are filled."""
 
-    z: torch.Tensor  # (n, length), in units of the mean absolute value, NaN from the origin on
+    z: torch.Tensor  # (n, length), less their center, in units of their spread, float64; NaN from the origin on
+    observed: torch.Tensor  # (n, length)
     lengths: torch.Tensor  # (n,)
-    unit: torch.Tensor  # (n,)
+    center: torch.Tensor  # (n, 1)
+    unit: torch.Tensor  # (n, 1)
 
     @classmethod
     def of(cls, panel: Panel, series: Integers, positions: Integers, season_length: int) -> "_Windows":
@@ -112,28 +117,38 @@ class _Windows:
         known = ~np.isnan(values)
         lead = np.where(known.any(1), known.argmax(1), length)
         index = np.arange(length) + lead[:, None]
-        values = np.take_along_axis(values, np.minimum(index, length - 1), 1)
-        values[index >= length] = np.nan
-        unit = np.nansum(np.abs(values), axis=1) / np.maximum((~np.isnan(values)).sum(1), 1)
-        unit = np.where(unit > 0, unit, 1.0)
-        z = torch.from_numpy((values / unit[:, None]).astype(np.float32))
-        filled = fill_gaps(z.nan_to_num(), (~z.isnan()).float(), season_length)
-        filled[torch.from_numpy(index >= length)] = torch.nan
-        return cls(filled, torch.from_numpy(length - lead), torch.from_numpy(unit))
+        y = torch.from_numpy(np.take_along_axis(values, np.minimum(index, length - 1), 1))
+        y[torch.from_numpy(index >= length)] = torch.nan
+        observed = ~y.isnan()
+        count = observed.sum(1, keepdim=True).clamp(min=1)
+        center = y.nansum(1, keepdim=True) / count
+        spread = (y - center).abs().nansum(1, keepdim=True) / count
+        unit = torch.where(spread > 0, spread, 1.0)
+        z = fill_gaps(((y - center) / unit).nan_to_num(), observed.double(), season_length)
+        z[torch.from_numpy(index >= length)] = torch.nan
+        return cls(z, observed, torch.from_numpy(length - lead), center, unit)
 
-    def values(self, is_log: bool) -> torch.Tensor:
-        """The values, or their logarithms; where these are not all positive, they are not allowed."""
-        return self.z.clamp(min=1e-6).log() if is_log else self.z
+    def are_positive(self) -> torch.Tensor:
+        """Whether all known values are, (n,)."""
+        return ((self.z * self.unit + self.center > 0) | ~self.observed).all(1)
+
+    def values(self, is_log: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The values or their logarithms (n, length), and the center and unit that they are given in, (n, 1) each."""
+        if not is_log:
+            return self.z.float(), self.center, self.unit
+        values = self.z * self.unit + self.center
+        least = torch.where(self.observed & (values > 0), values, torch.inf).amin(1, keepdim=True)
+        logs = values.clamp(min=torch.where(least.isinf(), 1.0, least)).log()  # a gap may be filled below 0
+        count = self.lengths.clamp(min=1)[:, None]
+        center = logs.nansum(1, keepdim=True) / count
+        spread = (logs - center).abs().nansum(1, keepdim=True) / count
+        unit = torch.where(spread > 0, spread, 1.0)
+        return ((logs - center) / unit).float(), center, unit
 
     def allow(self, season: int, is_log: bool) -> torch.Tensor:
         """Whether windows (n,) are positive, if that is needed, and hold two seasons and something more."""
         enough = self.lengths >= 2 * season + 2
-        return enough & ~(self.z <= 0).any(1) if is_log else enough
-
-
-def _chunks(panel: Panel, ends: Integers) -> list[tuple[Integers, Integers]]:
-    series = np.arange(panel.n_series)
-    return [(part, ends[part]) for part in np.array_split(series, -(-len(series) // CHUNK))]
+        return enough & self.are_positive() if is_log else enough
 
 
 @torch.inference_mode()
@@ -141,14 +156,15 @@ def _likely(windows: _Windows, kinds: list[tuple[int, bool]], horizon: int) -> t
     """The most likely forms (n_kinds, N_FORMS, n_series, 5) of the series, and their shares."""
     n, found, lowest = windows.lengths.clamp(min=1), [], []
     for season, is_log in kinds:
-        forms, z = smoothing_forms(season), windows.values(is_log)
+        forms, (z, center, unit) = smoothing_forms(season), windows.values(is_log)
         start = decomposed(z, season, windows.lengths)
         errors = smoothing_errors(z, season, forms[:, None], horizon, start, windows.lengths)
         near, far = ((error.double() + 1e-12).log() for error in errors)  # (n_forms, n)
         k = _n_parameters(forms, season)[:, None]
         scores = n * torch.lerp(near, far, FAR) + 2 * k * n / (n - k - 1).clamp(min=1)  # AICc, up to a constant
+        scores += 2 * n * unit[:, 0].log()
         if is_log:
-            scores += 2 * z.nan_to_num().sum(1)
+            scores += 2 * (z * unit + center).nansum(1)
         scores[:, ~windows.allow(season, is_log)] = torch.inf
         best, index = scores.topk(N_FORMS, dim=0, largest=False)
         found.append(forms[index])

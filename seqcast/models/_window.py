@@ -34,6 +34,7 @@ Integers = NDArray[np.int64]
 
 N_TAILS = 3  # horizons, at least, by which choices are ranked
 LOCAL_SHARE, LOCAL_DEVIATION = 0.5, 0.15  # of local smoothing in a forecast, before the tail was looked at
+LEAST_SHARE = 0.01  # of it that is worth the time
 
 
 @parameters
@@ -123,8 +124,9 @@ class WindowForecaster(BaseForecaster):
         local, share = fitted(split.cuts), LOCAL_SHARE
         if checks:
             share, correction = self._local_share(local, split, _mean([check.forecast for check in checks]))
+            share = share if share > LEAST_SHARE else 0.0
             checks = [replace(check, forecast=check.forecast + share * correction) for check in checks]
-        if share > 0:
+        if share:
             self.local_share_, self.local_ = share, fitted(split.ends) if self.refit_tail else local
         return checks
 

@@ -190,14 +190,14 @@ def smoothing_errors(
     Each is (n_forms, n); the other arguments are those of `smoothed`.
     """
     near = far = count = z.new_zeros(())
-    stride = max(z.shape[1] // N_ORIGINS, 1)
+    stride = (lengths // N_ORIGINS).clamp(min=1)  # (n,)
     for error, state in _run(z, season, forms, start, lengths):
         near = near + error**2
-        actual = z[:, state.at : state.at + horizon]
-        if state.at and state.at % stride == 0 and actual.shape[1]:
+        actual, is_origin = z[:, state.at : state.at + horizon], state.at % stride == 0
+        if state.at and actual.shape[1] and is_origin.any():
             ahead = _ahead(forms, start, state, actual.shape[1])
-            far = far + (ahead - actual).nan_to_num().square().sum(2)
-            count = count + (~actual.isnan()).sum(1)
+            far = far + (ahead - actual).nan_to_num().square().sum(2) * is_origin
+            count = count + (~actual.isnan()).sum(1) * is_origin
     return near / lengths.clamp(min=1), far / count.clamp(min=1)
 
 
