@@ -38,9 +38,10 @@ class RidgeForecaster(WindowForecaster):
     smoothing with level, damped trend and season, or with a level that returns to the mean of the window, the best for
     these windows: where they are few, it is all there is, unless there are covariates or the tail is clearly for more.
 
-    Local smoothing is for series of up to 1,000 rows and seasons of up to 24 steps, without covariates and with
-    ``lookback="auto"``: level, damped trend or return to the mean, and season, of values or of logarithms, are averaged
-    by Akaike's weights. It reads all of the last 1,000 rows.
+    Local smoothing is for series of usually up to 1,000 rows and seasons of up to 24 steps, with ``lookback="auto"``,
+    without covariates or calendar columns, and unless the last value was chosen: level, damped trend or return to the
+    mean, and season, of values or of logarithms, are averaged by Akaike's weights. It reads the last 1,000 rows. The
+    quantiles move with the forecast and keep their width. Its share and the verdict come from one tail.
 
     Examples
     --------
