@@ -14,7 +14,7 @@ from seqcast.panel import Floats, Panel
 from seqcast.reversion import Reversion, Usual
 from seqcast.rolling import answer, clip, open_ended, scaled_errors
 
-__all__ = ["LEVELS", "draw_paths"]
+__all__ = ["LEVELS", "draw_paths", "stepper_of"]
 
 LEVELS = np.array([0.005, 0.01, 0.025, *np.arange(1, 20) / 20, 0.975, 0.99, 0.995])
 OUTER = np.array([1e-4, 1e-3])
@@ -41,10 +41,15 @@ def draw_paths(
     """
     series = np.arange(panel.n_series)
     if strategy == "recursive":
-        return clip(_write_on(forecaster, history, panel, horizon, n_paths, random), forecaster.bounds)
+        return clip(_write_on(stepper_of(forecaster), history, panel, horizon, n_paths, random), forecaster.bounds)
     levels, quantiles = _widest(forecaster, lambda q: answer(forecaster, panel, series, history.lengths, horizon, q))
     z = _draw_scores(_past_scores(forecaster, panel, horizon, random), n_paths, random)
     return clip(_values(forecaster, levels, quantiles, np.moveaxis(z, 0, -1)), forecaster.bounds)
+
+
+def stepper_of(forecaster: Any) -> Any:
+    """What writes a path of that forecaster on, step by step: itself, unless it says otherwise."""
+    return forecaster._stepper() if hasattr(forecaster, "_stepper") else forecaster
 
 
 def _write_on(forecaster: Any, history: Panel, panel: Panel, horizon: int, n_paths: int, random: RandomState) -> Floats:

@@ -58,7 +58,7 @@ class Reversion:
         The level is that of the last value, season or window, whichever says most. A pooled t falls with the root of
         the number of series, whether they hang together or each has a line of its own: it is divided by it.
         """
-        reach, panel = getattr(forecaster, "_full_window", forecaster._reach), forecaster.panel_
+        reach, panel = forecaster._reach, forecaster.panel_
         if reach is None:  # what reads all of the past is left as it is
             return None
         series, positions = error_origins(panel, length, int(np.clip(N_ERRORS // panel.n_series, *N_ORIGINS)))

@@ -253,6 +253,17 @@ def test_a_short_series_has_the_same_forms_beside_a_long_one():
     assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_path_is_written_on_by_the_members(joined):
+    y = pd.Series(seasonal(), index=MONTHS)
+    paths = []
+    for smooths in (True, False):
+        model = RidgeForecaster(horizon=6, local_smoothing=smooths)
+        model = seqcast.EnsembleForecaster([("one", model)], horizon=6) if joined else model
+        paths.append(model.fit(y).sample(5, 20, strategy="recursive", random_state=0))
+    pd.testing.assert_frame_equal(*paths)
+
+
 def test_it_is_saved(tmp_path):
     y = panel(a=seasonal(), b=seasonal(10, 1))
     model = RidgeForecaster(horizon=6).fit(y)

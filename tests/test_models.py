@@ -183,7 +183,7 @@ def test_members_differ_in_what_was_chosen_and_are_shown():
     t = np.arange(200)
     noise = np.random.default_rng(0).normal(size=200)
     y = np.exp(1 + 0.3 * np.sin(2 * np.pi * t / 12) + 0.2 * noise)
-    model = tiny(GRUForecaster, horizon=6, season_length=12, n_members=3).fit(y)
+    model = tiny(GRUForecaster, horizon=6, season_length=12, n_members=3, local_smoothing=False).fit(y)
     assert len({m.choice for m in model.members_}) > 1
     assert model.members_[0].choice == RidgeForecaster(horizon=6, season_length=12).fit(y).members_[0].choice
     forecasts = [m.model.forecast(model.panel_, np.zeros(1, int), np.array([200]))[0] for m in model.members_]
@@ -202,8 +202,8 @@ def trial(errors, penalty=1.0):
 def test_a_ridge_is_the_mean_of_different_choices():
     random = np.random.default_rng(0)
     y = np.exp(1 + 0.3 * np.sin(2 * np.pi * np.arange(200) / 12) + 0.2 * random.normal(size=200))
-    model = RidgeForecaster(horizon=6, season_length=12).fit(y)
-    one = RidgeForecaster(horizon=6, season_length=12, n_members=1).fit(y)
+    model = RidgeForecaster(horizon=6, season_length=12, local_smoothing=False).fit(y)
+    one = RidgeForecaster(horizon=6, season_length=12, n_members=1, local_smoothing=False).fit(y)
     assert len(model.members_) == len({m.choice for m in model.members_}) == 3
     assert [m.choice for m in one.members_] == [m.choice for m in model.members_[:1]]
     assert len({m.choice.normalization for m in model.members_}) == 1

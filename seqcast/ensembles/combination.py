@@ -1,5 +1,6 @@
 """EnsembleForecaster: the mean, the median or a ridge combination of several forecasters."""
 
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from seqcast.baselines import SeasonalNaive, Theta
 from seqcast.ensembles._members import fitted
 from seqcast.models import RidgeForecaster
 from seqcast.panel import Floats, Integers, Panel
+from seqcast.paths import stepper_of
 from seqcast.rolling import latest_origins, scales
 
 __all__ = ["EnsembleForecaster"]
@@ -114,8 +116,8 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         reaches = [m._reach for m in self.members_]
         return None if None in reaches else max(r for r in reaches if r is not None)
 
-    @property
-    def _full_window(self) -> int | None:
-        """Rows before the origin from which on forecasts are as good as they get."""
-        windows = [getattr(m, "_full_window", m._reach) for m in self.members_]
-        return None if None in windows else max(w for w in windows if w is not None)
+    def _stepper(self) -> "EnsembleForecaster":
+        """What writes a path on: the members as they do."""
+        stepper = copy(self)
+        stepper.members_ = [stepper_of(member) for member in self.members_]
+        return stepper

@@ -1,6 +1,7 @@
 """WindowForecaster: from a panel to models of windows that are averaged, and their forecasts back."""
 
 import html
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -35,6 +36,7 @@ Integers = NDArray[np.int64]
 N_TAILS = 3  # horizons, at least, by which choices are ranked
 LOCAL_SHARE, LOCAL_DEVIATION = 0.5, 0.15  # of local smoothing in a forecast, before the tail was looked at
 LEAST_SHARE = 0.01  # of it that is worth the time
+LEAST_LEFT = 0.01  # of a quantile of what is positive, when it is moved
 
 
 @parameters
@@ -236,7 +238,7 @@ class WindowForecaster(BaseForecaster):
         middle = found[..., -1]
         smoothed = self.local_.forecast(panel, series, positions, found.shape[1])
         moved = found + self.local_share_ * np.nan_to_num(smoothed - middle)[..., None]
-        return np.maximum(moved, 0) if self.target_transform_ == "log" else moved
+        return np.maximum(moved, LEAST_LEFT * found) if self.target_transform_ == "log" else moved
 
     @property
     def _longest(self) -> int:
@@ -244,12 +246,14 @@ class WindowForecaster(BaseForecaster):
 
     @property
     def _reach(self) -> int:
-        return max(self._full_window, self.local_.reach if self.local_ else 0)
+        reach = max(m.architecture["lookback"] for m in self.members_)
+        return max(reach, self.local_.reach) if self.local_ else reach
 
-    @property
-    def _full_window(self) -> int:
-        """Rows before the origin that the members read."""
-        return max(m.architecture["lookback"] for m in self.members_)
+    def _stepper(self) -> "WindowForecaster":
+        """What writes a path on: the members, which read a window of it; local smoothing would read all of it again."""
+        stepper = copy(self)
+        stepper.local_ = None
+        return stepper
 
     def _get_state(self) -> dict[str, Any]:
         state = super()._get_state()
