@@ -41,7 +41,8 @@ class RidgeForecaster(WindowForecaster):
     Local smoothing is for series of usually up to 1,000 rows and seasons of up to 24 steps, with ``lookback="auto"``,
     without covariates or calendar columns, and unless the last value was chosen: level, damped trend or return to the
     mean, and season, of values or of logarithms, are averaged by Akaike's weights. It reads the last 1,000 rows. The
-    quantiles move with the forecast and keep their width. Its share and the verdict come from one tail.
+    quantiles move with the forecast and keep their width; paths written on step by step go without. Its share and the
+    verdict come from one tail.
 
     Examples
     --------
