@@ -164,11 +164,11 @@ def judge_history(forecaster: Any) -> Verdict:
     return judge(tail, Training(), season_length)
 
 
-def few_pairs(series: Integers, positions: Integers) -> tuple[Integers, Integers]:
+def few_pairs(series: Integers, positions: Integers, most: int = N_WINDOWS) -> tuple[Integers, Integers]:
     """Some of many origins, in neighbouring pairs."""
-    if len(series) <= N_WINDOWS:
+    if len(series) <= most:
         return series, positions
-    first = np.linspace(0, len(series) - 2, N_WINDOWS // 2).astype(np.int64)
+    first = np.linspace(0, len(series) - 2, most // 2).astype(np.int64)
     kept = np.union1d(first, first + 1)
     return series[kept], positions[kept]
 

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import seqcast
 from seqcast import GRUForecaster, RidgeForecaster
+from seqcast.models._calibration import shares_of_series
 from seqcast.models._local import LocalSmoothing
 from seqcast.networks.smoothing import decomposed, smoothed, smoothing_errors, smoothing_forms
 
@@ -106,10 +107,40 @@ def test_forecasts_are_moved_by_the_share():
     y = panel(a=seasonal(), b=seasonal(10, 1, phase=6))
     model = RidgeForecaster(horizon=6).fit(y)
     share, moved = model.local_share_, model.forecast().to_numpy()
-    assert 0 < share < 1
+    assert share.shape == (2,)
+    assert ((share > 0) & (share < 1)).all()
     local = model.local_.forecast(model.panel_, np.arange(2), np.array([96, 96]), 6).T
     model.local_ = None
     assert_allclose(moved, (1 - share) * model.forecast().to_numpy() + share * local)
+
+
+def test_shares_go_by_what_helps_each_series():
+    random, n_series = np.random.default_rng(0), 40
+    series, positions = np.repeat(np.arange(n_series), 2), np.tile([50, 51], n_series)
+    correction = random.normal(0, 1, (2 * n_series, 12))
+    right = (series % 2)[:, None]  # of every other series the correction is all that was missing
+    error = right * correction + random.normal(0, 0.3, correction.shape)
+    found = shares_of_series(correction, error, np.ones_like(error), series, positions, n_series + 1, 0.5)
+    assert found[1:-1:2].mean() > 0.7
+    assert found[:-1:2].mean() < 0.3
+    assert_allclose(found[-1], 0.5)  # no tail: as all others
+
+
+def test_shares_of_one_series_and_of_no_correction_are_the_common_one():
+    random = np.random.default_rng(0)
+    one = random.normal(0, 1, (2, 12)), random.normal(0, 1, (2, 12)), np.ones((2, 12)), np.zeros(2, int), np.arange(2)
+    assert_allclose(shares_of_series(*one, 1, 0.3), [0.3], atol=1e-6)
+    same = np.zeros((2, 12)), *one[1:3], np.arange(2), np.arange(2)
+    assert_allclose(shares_of_series(*same, 2, 0.5), [0.5, 0.5])
+
+
+def test_a_series_whose_tail_is_unknown_changes_no_share():
+    random = np.random.default_rng(0)
+    correction, error = random.normal(0, 1, (2, 3, 12))
+    known = np.ones((3, 12))
+    known[2] = 0
+    at = np.arange(3), np.arange(3)
+    assert_allclose(shares_of_series(correction, error * known, known, *at, 3, 0.5)[2], 0.5)
 
 
 def test_series_with_seasons_of_their_own_are_forecast_better():
@@ -269,5 +300,5 @@ def test_it_is_saved(tmp_path):
     model = RidgeForecaster(horizon=6).fit(y)
     model.save(tmp_path / "model")
     again = seqcast.load(tmp_path / "model")
-    assert again.local_share_ == model.local_share_
+    assert_array_equal(again.local_share_, model.local_share_)
     pd.testing.assert_frame_equal(again.forecast(), model.forecast())

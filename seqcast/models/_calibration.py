@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from seqcast.gains import NORMAL, half_width, is_doubtful, moments
 from seqcast.networks.forecast import ForecastNetwork
@@ -21,6 +22,7 @@ __all__ = [
     "residual_spread",
     "set_typical_scale",
     "share_to_keep",
+    "shares_of_series",
     "trusted_share",
 ]
 
@@ -35,6 +37,8 @@ MANY_WINDOWS = 20  # without overlap, for which the tail may be trusted
 MAX_SMOOTHED = 256  # windows by which smoothing is chosen
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
+OWN_DEVIATION = 0.3  # of the shares of series about the common one
+N_OWN = 4  # errors in a horizon of a series that say something of their own
 CHUNK = 4096
 MAX_HELD = 2**24  # regressors of all windows that are held in memory, 64 MiB
 ELASTICITIES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the size of the errors to the scale of the window
@@ -207,6 +211,36 @@ def share_to_keep(
     variance *= (half_width(np.where(known, error, np.nan), times) / NORMAL) ** 2
     precisions = 1 / deviation**2, 1 / max(variance, 1e-12)
     return float(np.clip(np.average([prior, share], weights=precisions), 0, 1))
+
+
+def shares_of_series(
+    correction: Floats,
+    error: Floats,
+    known: Floats,
+    series: Integers,
+    positions: Integers,
+    n_series: int,
+    common: float,
+) -> Floats:
+    """How much of a correction to keep in each of several series, (n_series,).
+
+    The shares lie between 0 and 1, about the common one; of each its own tail says how likely it is, by mean absolute
+    errors, of which a horizon holds no more than `N_OWN` that are independent. The mean of what is likely is taken:
+    without a tail, and with much doubt of the common share, it lies somewhat nearer to a half. A single series has the
+    common one.
+
+    The other parameters are those of `share_to_keep`; origins of a series follow one another.
+    """
+    shares = np.linspace(0, 1, 21)
+    sums = [np.bincount(series, (np.abs(error - s * correction) * known).sum(1), n_series) for s in shares]
+    loss = np.log(np.stack(sums, 1) + 1e-9)
+    numbers, first, count = np.unique(series, return_index=True, return_counts=True)
+    span = positions[first + count - 1] - positions[first] + known.shape[1]
+    n_horizons = np.zeros((n_series, 1))
+    n_horizons[numbers, 0] = np.minimum(count, span / known.shape[1])
+    deviation = OWN_DEVIATION * np.sqrt(1 - 1 / n_series)
+    likely = -N_OWN * n_horizons * loss - (shares - common) ** 2 / (2 * max(deviation, 1e-3) ** 2)
+    return softmax(likely, axis=1) @ shares
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ MAX_ROWS = 1000  # of a usual series: in longer ones there is enough to learn mo
 LONGEST_SEASON = 24  # of which exponential smoothing can keep a profile
 N_FORMS = 5  # of each kind, that are kept for a series
 FAR = 0.5  # weight of the errors of a whole horizon beside those of one step
-NEGLIGIBLE = 1e-4  # a share that is left out
+NEGLIGIBLE = 1e-4  # share of a form that is left out
 CHUNK, ORIGINS = 128, 1024  # series that are fitted, and origins that are forecast, at a time
 
 
@@ -43,6 +43,7 @@ class LocalSmoothing:
     kinds: list[tuple[int, bool]]  # season, and whether of logarithms
     forms: NDArray[np.float32]  # (n_kinds, N_FORMS, n_series, 5)
     shares: NDArray[np.float32]  # (n_kinds, N_FORMS, n_series)
+    share: Floats  # (n_series,), in the forecast
 
     @staticmethod
     def suits(ends: Integers, season_length: int) -> bool:
@@ -61,7 +62,7 @@ class LocalSmoothing:
         found = [_likely(_Windows.of(panel, part, ends[part], season_length), kinds, horizon) for part in parts]
         back = torch.from_numpy(np.argsort(order))
         forms, shares = (torch.cat(parts, 2)[:, :, back].numpy() for parts in zip(*found, strict=True))
-        return cls(panel.ids, season_length, kinds, forms, shares)
+        return cls(panel.ids, season_length, kinds, forms, shares, np.ones(panel.n_series))
 
     @property
     def reach(self) -> int:
@@ -69,15 +70,24 @@ class LocalSmoothing:
         return MAX_ROWS
 
     def forecast(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
-        """Forecasts (n, horizon); NaN for a label that was not there in fit, or where too little is known yet."""
-        numbers = {label: i for i, label in enumerate(self.ids)}
-        number = np.array([numbers.get(label, -1) for label in panel.ids], dtype=np.int64)[series]
+        """Forecasts (n, horizon); NaN for a label without a share or that fit did not see, or with too few rows."""
+        number = self._number(panel)[series]
         out = np.full((len(series), horizon), np.nan)
-        known = np.flatnonzero(number >= 0)
+        known = np.flatnonzero((number >= 0) & (self.share[number] > 0))
         for part in np.array_split(known, -(-len(known) // ORIGINS) or 1):
             windows = _Windows.of(panel, series[part], positions[part], self.season_length)
             out[part] = self._smoothed(windows, number[part], horizon)
         return out
+
+    def correction(self, panel: Panel, series: Integers, positions: Integers, forecast: Floats) -> Floats:
+        """What is added to forecasts (n, horizon) that are to hold the share; 0 where there is none."""
+        smoothed = self.forecast(panel, series, positions, forecast.shape[1])
+        return self.share[self._number(panel)[series], None] * np.nan_to_num(smoothed - forecast)
+
+    def _number(self, panel: Panel) -> Integers:
+        """The place of each series of a panel among those of fit, else -1."""
+        numbers = {label: i for i, label in enumerate(self.ids)}
+        return np.array([numbers.get(label, -1) for label in panel.ids], dtype=np.int64)
 
     @torch.inference_mode()
     def _smoothed(self, windows: "_Windows", number: Integers, horizon: int) -> Floats:

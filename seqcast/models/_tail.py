@@ -12,13 +12,14 @@ from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
 from seqcast.rolling import known_before
 from seqcast.training import EVALUATION_BATCH, Sample, TrainingOptions, is_cut_short
-from seqcast.verdict import Tail, Training, Verdict, few_pairs, judge
+from seqcast.verdict import N_WINDOWS, Tail, Training, Verdict, few_pairs, judge
 
 __all__ = ["TailCheck", "check_tail", "tail_truth", "verdict_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+WINDOWS_EACH, MOST_WINDOWS = 4, 4000  # of the tail that are looked at, for each series and of all
 N_SEEN = 4000  # training windows, at most, whose extremes count as seen
 
 
@@ -76,7 +77,8 @@ def tail_truth(panel: Panel, split: Split, horizon: int) -> tuple[Integers, Inte
 
 def tail_origins(split: Split, horizon: int) -> tuple[Integers, Integers]:
     """Series and positions of some origins of the tail, in neighbouring pairs, whatever the lookback."""
-    return few_pairs(*split.origins(len(split.panel.values), horizon, part="validation"))
+    most = int(np.clip(WINDOWS_EACH * split.panel.n_series, N_WINDOWS, MOST_WINDOWS))
+    return few_pairs(*split.origins(len(split.panel.values), horizon, part="validation"), most)
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from seqcast._parameters import any_of, at_least, between, boolean, is_none, one_of, option, parameters, text
 from seqcast.base import BaseForecaster
 from seqcast.models._calendar import Calendar
-from seqcast.models._calibration import share_to_keep
+from seqcast.models._calibration import share_to_keep, shares_of_series
 from seqcast.models._local import LocalSmoothing
 from seqcast.models._member import Member
 from seqcast.models._tail import TailCheck, tail_truth, verdict_of
@@ -87,7 +87,6 @@ class WindowForecaster(BaseForecaster):
         checks = [member.check for member in self.members_ if member.check]
         for member in self.members_:
             member.check = None
-        self.local_share_ = 0.0
         self.local_: LocalSmoothing | None = None
         if self._is_local(choices[0]) and LocalSmoothing.suits(split.ends, self.season_length_):
             checks = self._smooth_locally(split, checks)
@@ -123,28 +122,27 @@ class WindowForecaster(BaseForecaster):
         fitted = partial(
             LocalSmoothing.fitted, self.panel_, season_length=self.season_length_, horizon=int(self.horizon)
         )
-        local, share = fitted(split.cuts), LOCAL_SHARE
+        local, share = fitted(split.cuts), np.full(self.panel_.n_series, LOCAL_SHARE)
         if checks:
-            share, correction = self._local_share(local, split, _mean([check.forecast for check in checks]))
-            share = share if share > LEAST_SHARE else 0.0
-            checks = [replace(check, forecast=check.forecast + share * correction) for check in checks]
-        if share:
-            self.local_share_, self.local_ = share, fitted(split.ends) if self.refit_tail else local
+            share, correction = self._local_shares(local, split, _mean([check.forecast for check in checks]))
+            checks = [replace(check, forecast=check.forecast + correction) for check in checks]
+        if share.any():
+            self.local_ = replace(fitted(split.ends) if self.refit_tail else local, share=share)
         return checks
 
-    def _local_share(self, local: LocalSmoothing, split: Split, forecast: Floats) -> tuple[float, Floats]:
-        """What share local smoothing is to have beside a forecast of the tail (n, horizon), and how they differ."""
+    def _local_shares(self, local: LocalSmoothing, split: Split, forecast: Floats) -> tuple[Floats, Floats]:
+        """What share local smoothing is to have of each series, and what it adds to forecasts of the tail."""
         panel, horizon = self.panel_, int(self.horizon)
         series, positions, truth = tail_truth(panel, split, horizon)
         correction = np.nan_to_num(local.forecast(panel, series, positions, horizon) - forecast)
-        known, unit = ~np.isnan(truth), scales(self, panel)[series, None]
+        known, unit = (~np.isnan(truth)).astype(float), scales(self, panel)[series, None]
         moved, error = correction / unit, np.where(known, truth - forecast, 0.0) / unit
         size = np.sqrt(np.maximum((moved**2 * known).sum(1), (error**2).sum(1)) / np.maximum(known.sum(1), 1))
         at = series, panel.first[series] + positions
-        share = share_to_keep(
-            moved, error, known.astype(float), *at, prior=LOCAL_SHARE, deviation=LOCAL_DEVIATION, size=size
-        )
-        return share, correction
+        common = share_to_keep(moved, error, known, *at, prior=LOCAL_SHARE, deviation=LOCAL_DEVIATION, size=size)
+        share = shares_of_series(moved, error, known, series, positions, panel.n_series, common)
+        share = np.where(share > LEAST_SHARE, share, 0.0)
+        return share, share[series, None] * correction
 
     def _is_local(self, choice: Choice) -> bool:
         """Whether local smoothing is wanted, and may do as well as what was chosen."""
@@ -205,6 +203,11 @@ class WindowForecaster(BaseForecaster):
         """
         return self.members_[0].penalty
 
+    @property
+    def local_share_(self) -> Floats:
+        """Share of local smoothing in the forecasts of each series, (n_series,)."""
+        return self.local_.share if self.local_ else np.zeros(self.panel_.n_series)
+
     def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:
         """What decides the shape of a network."""
         return {
@@ -235,9 +238,7 @@ class WindowForecaster(BaseForecaster):
         """Move forecasts (n, horizon, n_outputs), the middle one the last, to local smoothing by its share."""
         if self.local_ is None:
             return found
-        middle = found[..., -1]
-        smoothed = self.local_.forecast(panel, series, positions, found.shape[1])
-        moved = found + self.local_share_ * np.nan_to_num(smoothed - middle)[..., None]
+        moved = found + self.local_.correction(panel, series, positions, found[..., -1])[..., None]
         return np.maximum(moved, LEAST_LEFT * found) if self.target_transform_ == "log" else moved
 
     @property
@@ -271,7 +272,7 @@ class WindowForecaster(BaseForecaster):
         super()._set_state(state)
         if "members_" in state:
             self.calendar_ = state.get("calendar_", ())  # files of 0.1.0 have none
-            self.local_share_, local = state.get("local_share_", 0.0), state.get("local_")  # nor these
+            local = state.get("local_")  # nor this
             self.local_ = LocalSmoothing(**local) if local else None
             self.members_ = [Member.from_state(self._build(part["architecture"]), part) for part in state["members_"]]
 

@@ -29,8 +29,9 @@ class RidgeForecaster(WindowForecaster):
     lookback_, normalization_, target_transform_, training_length_
         As given or chosen, like the penalty of the first member; ``members_`` holds all, `choices_` the errors of what
         was tried on the validation tail.
-    local_share_ : float
-        Of local smoothing in the forecasts: a half, or more or less by what the tail says; 0 where it is not used.
+    local_share_ : ndarray of shape (n_series,)
+        Of local smoothing in the forecasts of each series: a half, or more or less by what its tail says and those of
+        all; 0 where it is not used.
 
     Notes
     -----

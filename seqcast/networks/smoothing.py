@@ -187,17 +187,22 @@ def smoothing_errors(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean squared errors of windows (n, length): of one step, and of `horizon` steps from some origins in them.
 
-    Each is (n_forms, n); the other arguments are those of `smoothed`.
+    Each is (n_forms, n); the forms (n_forms, 1, 5), the other arguments are those of `smoothed`.
     """
-    near = far = count = z.new_zeros(())
+    near = far = count = z.new_zeros(len(forms), len(z))
     stride = (lengths // N_ORIGINS).clamp(min=1)  # (n,)
+    weights = torch.stack(_weights(forms[:, 0], horizon), 2)  # (n_forms, horizon, 3)
     for error, state in _run(z, season, forms, start, lengths):
-        near = near + error**2
-        actual, is_origin = z[:, state.at : state.at + horizon], state.at % stride == 0
-        if state.at and actual.shape[1] and is_origin.any():
-            ahead = _ahead(forms, start, state, actual.shape[1])
-            far = far + (ahead - actual).nan_to_num().square().sum(2) * is_origin
-            count = count + (~actual.isnan()).sum(1) * is_origin
+        near = torch.addcmul(near, error, error)
+        actual, is_origin = z.T[state.at : state.at + horizon], state.at % stride == 0
+        if state.at and len(actual) and is_origin.any():
+            known, mean = ~actual.isnan(), start.mean.expand_as(state.level)
+            states = torch.stack([state.level, mean, state.trend], 1)
+            profile = torch.stack([state.seasons[(state.at + h) % season] for h in range(len(actual))], 1)
+            ahead = torch.baddbmm(profile.sub_(actual.nan_to_num()), weights[:, : len(actual)], states)
+            ahead = ahead if known.all() else ahead.mul_(known)
+            far = far + ahead.square_().sum(1) * is_origin
+            count = count + known.sum(0) * is_origin
     return near / lengths.clamp(min=1), far / count.clamp(min=1)
 
 
@@ -210,15 +215,18 @@ def _run(
     level = torch.where(damping > 0, start.rising, start.level)
     seasons = list(start.profile.T.unsqueeze(1).expand(-1, len(forms), -1))
     yield torch.zeros_like(trend), _State(start.at, level, trend, seasons)
+    lengths = torch.tensor(z.shape[1]) if lengths is None else lengths
+    pull, shortest = (1 - left) * start.mean, int(lengths.min())
     for t, value in enumerate(z.T[start.at :], start.at):
-        ahead = left * level + (1 - left) * start.mean + damping * trend
-        error = value - ahead - seasons[t % season]
-        error = error if lengths is None else error.nan_to_num()
-        raised, bent = ahead + to_level * error, damping * trend + to_trend * error
-        if lengths is not None:  # what has ended stays as it is
+        drift = damping * trend
+        ahead = torch.addcmul(pull + drift, left, level)
+        error = (value - ahead).sub_(seasons[t % season])
+        error = error if t < shortest else error.nan_to_num_()
+        raised, bent = torch.addcmul(ahead, to_level, error), torch.addcmul(drift, to_trend, error)
+        if t >= shortest:  # what has ended stays as it is
             raised, bent = torch.where(t < lengths, raised, level), torch.where(t < lengths, bent, trend)
         level, trend = raised, bent
-        seasons[t % season] = seasons[t % season] + to_season * error
+        seasons[t % season] = torch.addcmul(seasons[t % season], to_season, error)
         yield error, _State(t + 1, level, trend, seasons)
 
 
@@ -227,12 +235,18 @@ def _ahead(
 ) -> torch.Tensor:
     """Forecasts (n_forms, n, horizon) of the steps from a state on; the windows may have ended earlier, at `ends`."""
     _, level, trend, seasons = state
-    damping, left = forms[..., 3:4], forms[..., 4:5]
-    steps = torch.arange(1, horizon + 1, device=level.device)
-    growth, left = (damping**steps).cumsum(2), left**steps  # (n_forms, 1 or n, horizon)
+    of_level, of_mean, of_trend = _weights(forms, horizon)
     if ends is None:
         profile = torch.stack([seasons[(state.at + h) % len(seasons)] for h in range(horizon)], 2)
     else:
-        place = (ends[:, None] + steps - 1) % len(seasons)  # (n, horizon)
+        place = (ends[:, None] + torch.arange(horizon, device=ends.device)) % len(seasons)  # (n, horizon)
         profile = torch.stack(seasons, 2).gather(2, place.expand(len(level), -1, -1))
-    return left * level[..., None] + (1 - left) * start.mean[:, None] + growth * trend[..., None] + profile
+    return of_level * level[..., None] + of_mean * start.mean[:, None] + of_trend * trend[..., None] + profile
+
+
+def _weights(forms: torch.Tensor, horizon: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What level, mean and trend are multiplied by in forecasts, (..., horizon) each."""
+    damping, left = forms[..., 3:4], forms[..., 4:5]
+    steps = torch.arange(1, horizon + 1, device=forms.device)
+    left = left**steps
+    return left, 1 - left, (damping**steps).cumsum(-1)
