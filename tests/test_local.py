@@ -134,6 +134,16 @@ def test_shares_of_one_series_and_of_no_correction_are_the_common_one():
     assert_allclose(shares_of_series(*same, 2, 0.5), [0.5, 0.5])
 
 
+def test_few_errors_say_little_of_a_series():
+    random, n_series = np.random.default_rng(0), 400
+    series, positions = np.repeat(np.arange(n_series), 4), np.tile(np.arange(4), n_series)
+    correction, noise = random.normal(0, 1, (2, 4 * n_series, 1))
+    found = shares_of_series(
+        correction, 0.5 * correction + noise, np.ones((4 * n_series, 1)), series, positions, n_series, 0.5
+    )
+    assert found.std() < 0.15  # four errors are no sixteen
+
+
 def test_a_series_whose_tail_is_unknown_changes_no_share():
     random = np.random.default_rng(0)
     correction, error = random.normal(0, 1, (2, 3, 12))

@@ -229,17 +229,16 @@ def shares_of_series(
     without a tail, and with much doubt of the common share, it lies somewhat nearer to a half. A single series has the
     common one.
 
-    The other parameters are those of `share_to_keep`; origins of a series follow one another.
+    `positions` are those of the origins; the other parameters are those of `share_to_keep`.
     """
     shares = np.linspace(0, 1, 21)
     sums = [np.bincount(series, (np.abs(error - s * correction) * known).sum(1), n_series) for s in shares]
     loss = np.log(np.stack(sums, 1) + 1e-9)
-    numbers, first, count = np.unique(series, return_index=True, return_counts=True)
-    span = positions[first + count - 1] - positions[first] + known.shape[1]
-    n_horizons = np.zeros((n_series, 1))
-    n_horizons[numbers, 0] = np.minimum(count, span / known.shape[1])
+    steps = positions[:, None] + np.arange(known.shape[1])
+    cells = np.unique(np.stack([np.broadcast_to(series[:, None], steps.shape), steps])[:, known > 0], axis=1)
+    n_independent = np.bincount(cells[0], minlength=n_series)[:, None] * min(N_OWN / known.shape[1], 1)
     deviation = OWN_DEVIATION * np.sqrt(1 - 1 / n_series)
-    likely = -N_OWN * n_horizons * loss - (shares - common) ** 2 / (2 * max(deviation, 1e-3) ** 2)
+    likely = -n_independent * loss - (shares - common) ** 2 / (2 * max(deviation, 1e-3) ** 2)
     return softmax(likely, axis=1) @ shares
 
 

@@ -131,7 +131,7 @@ class WindowForecaster(BaseForecaster):
         return checks
 
     def _local_shares(self, local: LocalSmoothing, split: Split, forecast: Floats) -> tuple[Floats, Floats]:
-        """What share local smoothing is to have of each series, and what it adds to forecasts of the tail."""
+        """What share of each series local smoothing is to have, and what the common one adds to the tail."""
         panel, horizon = self.panel_, int(self.horizon)
         series, positions, truth = tail_truth(panel, split, horizon)
         correction = np.nan_to_num(local.forecast(panel, series, positions, horizon) - forecast)
@@ -141,8 +141,7 @@ class WindowForecaster(BaseForecaster):
         at = series, panel.first[series] + positions
         common = share_to_keep(moved, error, known, *at, prior=LOCAL_SHARE, deviation=LOCAL_DEVIATION, size=size)
         share = shares_of_series(moved, error, known, series, positions, panel.n_series, common)
-        share = np.where(share > LEAST_SHARE, share, 0.0)
-        return share, share[series, None] * correction
+        return np.where(share > LEAST_SHARE, share, 0.0), common * correction  # their own would flatter the verdict
 
     def _is_local(self, choice: Choice) -> bool:
         """Whether local smoothing is wanted, and may do as well as what was chosen."""
