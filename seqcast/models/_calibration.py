@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from seqcast.gains import NORMAL, half_width, is_doubtful, moments
+from seqcast.models._effects import linear_prior
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.linear import RidgePath
 from seqcast.networks.normalization import window_center
-from seqcast.networks.smoothing import smoothing_weight
 from seqcast.paths import LEVELS
 from seqcast.training import EVALUATION_BATCH, Loss, Sample, loss_of
 
@@ -34,7 +34,6 @@ PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), SMOOTHING)  # in units
 NEGLIGIBLE = 0.01  # of the squared error: smoothing that is hardly worse is enough
 BEYOND_DOUBT = 0.4  # of it: a larger gain over smoothing counts, however few the windows
 MANY_WINDOWS = 20  # without overlap, for which the tail may be trusted
-MAX_SMOOTHED = 256  # windows by which smoothing is chosen
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 OWN_DEVIATION = 0.3  # of the shares of series about the common one
@@ -69,7 +68,7 @@ def fit_linear(
     """Solve the linear skip in closed form.
 
     A penalty that is not given is chosen on the validation windows, whose series and times are `at`; without these it
-    is 1, or where there are few windows of a series without covariates, smoothing alone. An infinite penalty leaves the
+    is 1, or where there are few windows, smoothing alone. An infinite penalty leaves the
     center of the window. Windows with all targets known are learned from if they are four in five; else all, their
     missing targets filled in (EM).
     """
@@ -77,7 +76,6 @@ def fit_linear(
         network.linear.weight.zero_()
         return penalty
     is_few = len(train.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
-    is_alone = len(network.linear.weight) == network.lookback + 1  # smoothing knows no covariates
     train = _complete(train).thinned(max_windows)
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
@@ -88,24 +86,13 @@ def fit_linear(
     fits = len(train.rows) * len(network.linear.weight) <= MAX_HELD
     held = list(batches()) if fits else None  # targets that are missing take several passes
     source = batches if held is None else lambda: held
-    path = RidgePath(source, network.linear.expected, _smoothing(network, train), imputing_penalty=penalty or 1.0)
+    path = RidgePath(source, network.linear.expected, linear_prior(network, train), imputing_penalty=penalty or 1.0)
     if penalty is None and validation is not None:
-        penalty = _best_penalty(network, path, validation, at if is_few and is_alone else None)
+        penalty = _best_penalty(network, path, validation, at if is_few else None)
     elif penalty is None:
-        penalty = SMOOTHING if is_few and is_alone else 1.0
+        penalty = SMOOTHING if is_few else 1.0
     network.linear.weight.copy_(path.weight(penalty))
     return penalty
-
-
-def _smoothing(network: ForecastNetwork, train: Sample) -> torch.Tensor:
-    """Coefficients of exponential smoothing, (n_columns, horizon); covariates have none."""
-    some = torch.randperm(len(train.rows), generator=torch.Generator().manual_seed(0))[:MAX_SMOOTHED]
-    windows = train.windows.gather(train.rows[some.to(train.rows.device)])  # evenly spaced, they may miss hours
-    past = network.normalise(windows)
-    prior = torch.zeros_like(network.linear.weight)
-    season = network.season_length or 1
-    prior[: network.lookback] = smoothing_weight(past.z, *network.targets(windows, past), season)
-    return prior
 
 
 def _complete(sample: Sample) -> Sample:

@@ -37,7 +37,8 @@ class RidgeForecaster(WindowForecaster):
     -----
     ``B = argmin |Y - Z B|^2 + penalty |B - B0|^2`` over all windows, each in units of its own past. B0 is exponential
     smoothing with level, damped trend and season, or with a level that returns to the mean of the window, the best for
-    these windows: where they are few, it is all there is, unless there are covariates or the tail is clearly for more.
+    these windows, of what known covariates leave; of each its effect is added, the same at every step, as far as it is
+    no noise. Where windows are few, B0 is all there is, unless the tail is clearly for more.
 
     Local smoothing is for series of usually up to 1,000 rows and seasons of up to 24 steps, with ``lookback="auto"``,
     without covariates or calendar columns, and unless the last value was chosen: level, damped trend or return to the

@@ -58,6 +58,15 @@ class LinearSkip(nn.Module):
             columns.append(blocks.flatten(1))  # (n, n_blocks * n_features)
         return torch.cat(columns, 1)  # (n, n_columns)
 
+    def smoothed(self, smoothing: torch.Tensor, effects: torch.Tensor) -> torch.Tensor:
+        """Coefficients of smoothing (lookback, horizon) of what effects (n_features,) leave, and of these."""
+        horizon = smoothing.shape[1]
+        own = torch.cat((-smoothing, torch.eye(horizon).to(smoothing)))  # (lookback + horizon, horizon)
+        covariates = own[:, None] * effects[:, None]  # (lookback + horizon, n_features, horizon)
+        missing = -len(own) % self.steps
+        blocks = F.pad(covariates, (0, 0, 0, 0, missing, 0)).unflatten(0, (-1, self.steps)).sum(1)
+        return torch.cat((smoothing, smoothing.new_zeros(1 + self.n_calendar, horizon), blocks.flatten(0, 1)))
+
     def forward(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         if not features.shape[2]:
             return z @ self.weight[:-1] + self.weight[-1]  # (n, horizon)

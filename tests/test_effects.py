@@ -1,0 +1,107 @@
+"""Effects of covariates that the linear forecast is shrunk to: found where they are, small where they are not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from seqcast import GRUForecaster, RidgeForecaster
+from seqcast.models._effects import _slopes
+from seqcast.networks.linear import LinearSkip
+
+MONTHS = pd.period_range("2010-01", freq="M", periods=140)
+
+
+def driven(seed: int = 0, effect: float = 2.0) -> tuple[pd.Series, pd.DataFrame]:
+    """Errors that are related in time, and what two of three columns do."""
+    random = np.random.default_rng(seed)
+    errors = random.normal(size=(4, 140))
+    for t in range(1, 140):
+        errors[:, t] += 0.7 * errors[:, t - 1]
+    X = pd.DataFrame(errors[1:].T, columns=["a", "b", "nothing"], index=MONTHS)
+    return 50 + effect * (X["a"] - 0.5 * X["b"]) + pd.Series(errors[0], MONTHS, name="y"), X
+
+
+@pytest.mark.parametrize("steps_are_averaged", [False, True])
+def test_coefficients_are_those_of_a_regression_with_smoothed_errors(steps_are_averaged, monkeypatch):
+    monkeypatch.setattr("seqcast.networks.linear.MAX_COLUMNS", 20 if steps_are_averaged else 1000)
+    torch.manual_seed(0)
+    skip = LinearSkip(12, 4, 3, n_calendar=1)
+    smoothing, effects = torch.randn(12, 4), torch.tensor([2.0, 0.0, -1.0])
+    z, features = torch.randn(5, 12), torch.randn(5, 16, 4)
+    if steps_are_averaged:
+        assert skip.steps > 1
+        features = features[:, :1].expand(-1, 16, -1)
+    found = skip.design(z, features) @ skip.smoothed(smoothing, effects)
+    effect = features[..., :3] @ effects
+    wanted = (z - effect[:, :12]) @ smoothing + effect[:, 12:]
+    missing = -16 % skip.steps  # the first block is filled up with zeros
+    assert_allclose(found, wanted, atol=1e-4 if not missing else 10)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_short_series_is_forecast_by_its_covariates(seed):
+    y, X = driven(seed)
+    errors = []
+    for known in (True, False):
+        model = RidgeForecaster(horizon=12).fit(*(X[:116], y[:116]) if known else (y[:116],))
+        found = [model.forecast(X=X[116:128]) if known else model.forecast()]
+        model.update(*(X[116:128], y[116:128]) if known else (y[116:128],))
+        found.append(model.forecast(X=X[128:]) if known else model.forecast())
+        errors.append(np.abs(pd.concat(found) - y[116:]).mean())
+    assert errors[0] < 0.75 * errors[1]
+
+
+@pytest.mark.parametrize("make", [RidgeForecaster, GRUForecaster], ids=["ridge", "gru"])
+def test_a_rise_of_a_covariate_raises_the_forecast_by_its_effect(make):
+    y, X = driven()
+    options = {} if make is RidgeForecaster else {"max_steps": 2, "hidden_size": 8, "n_members": 1, "random_state": 0}
+    model = make(horizon=6, **options).fit(X[:120], y[:120])
+    ahead = X[120:126]
+    rise = model.forecast(X=ahead.assign(a=ahead["a"] + 1)) - model.forecast(X=ahead)
+    assert_allclose(rise, 2.0, rtol=0.3)
+    assert np.abs(model.forecast(X=ahead.assign(nothing=ahead["nothing"] + 1)) - model.forecast(X=ahead)).max() < 0.5
+
+
+def test_future_values_of_past_features_are_not_read():
+    y, X = driven()
+    model = RidgeForecaster(horizon=6, past_features=["a"]).fit(X[:120], y[:120])
+    ahead = X[120:126]
+    assert_allclose(model.forecast(X=ahead.assign(a=1e6)), model.forecast(X=ahead))
+
+
+def test_slopes_of_noise_are_small_and_of_effects_are_kept():
+    torch.manual_seed(0)
+    news, noise = torch.randn(400, 6, 3), torch.randn(400, 1)
+    rest = 2 * news[..., 0] + noise + torch.randn(400, 6)
+    known, block = torch.ones(400, 6), torch.arange(400) // 6
+    assert_allclose(_slopes(news, rest, known, block), [2, 0, 0], atol=0.15)
+    nothing = _slopes(news, noise.expand(-1, 6), known, block)
+    assert nothing.abs().max() < 0.1
+
+
+def test_more_columns_than_horizons_are_no_news():
+    torch.manual_seed(0)
+    news, rest = torch.randn(40, 6, 60), torch.randn(40, 1).expand(-1, 6)
+    slopes = _slopes(news, rest, torch.ones(40, 6), torch.arange(40) // 6)
+    plain = torch.linalg.lstsq(news.flatten(0, 1), rest.flatten()[:, None]).solution[:, 0]
+    assert (slopes**2).sum() < 0.5 * (plain**2).sum()
+
+
+@pytest.mark.parametrize("kind", ["constant", "twice the same", "huge"])
+def test_odd_columns_do_no_harm(kind):
+    y, X = driven()
+    X = X.assign(odd={"constant": 3.0, "twice the same": X["a"], "huge": 1e9 * X["nothing"]}[kind])
+    model = RidgeForecaster(horizon=6).fit(X[:120], y[:120])
+    assert np.abs(model.forecast(X=X[120:126]) - y[120:126]).mean() < 3
+
+
+def test_gaps_of_the_target_are_no_zeros():
+    y, X = driven()
+    gappy = y.copy()
+    gappy[10:110:7] = np.nan
+    model = RidgeForecaster(horizon=6).fit(X[:120], gappy[:120])
+    ahead = X[120:126]
+    rise = model.forecast(X=ahead.assign(a=ahead["a"] + 1)) - model.forecast(X=ahead)
+    assert_allclose(rise, 2.0, rtol=0.3)
