@@ -1,0 +1,111 @@
+"""What covariates gain on short series, and what useless ones cost, on made series whose best forecast is known.
+
+Mean absolute errors over 12 steps in units of those of the best forecast, which knows how the series was made.
+"""
+
+import argparse
+import datetime
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import product
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.signal import lfilter
+from tqdm import tqdm
+
+import seqcast
+from seqcast.models import _effects
+
+HORIZON, STAYS, RETURNS = 12, 0.8, 0.7  # of covariates and of errors, what is left of them a step later
+
+
+class Process(NamedTuple):
+    """Target and covariates to the end of the horizon, and the best forecast of it."""
+
+    y: pd.Series
+    X: pd.DataFrame
+    best: np.ndarray
+
+
+def driven(*effects: float, lag: int = 0) -> Callable[[np.random.Generator, int], Process]:
+    """A season of 12, autoregressive errors, and what covariates do, this many steps later."""
+
+    def make(random: np.random.Generator, n: int) -> Process:
+        X, e = (lfilter([1], [1, -phi], random.normal(size=(k, n + 300)))[:, 300 - lag :] for phi, k in _SHAPES)
+        mean = 20 + 3 * np.sin(2 * np.pi * np.arange(n) / 12) + np.array(effects) @ X[:, :n]
+        start = n - HORIZON
+        best = mean[start:] + RETURNS ** np.arange(1, HORIZON + 1) * e[0, start - 1]
+        return _process(mean + e[0, :n], X[:, lag : lag + n], best)
+
+    _SHAPES = ((STAYS, len(effects)), (RETURNS, 1))
+    return make
+
+
+def unrelated_walks(random: np.random.Generator, n: int) -> Process:
+    """Random walks that have nothing to do with each other."""
+    y, *X = random.normal(size=(3, n)).cumsum(axis=1)
+    return _process(y, np.array(X), np.full(HORIZON, y[-HORIZON - 1]))
+
+
+def _process(y: np.ndarray, X: np.ndarray, best: np.ndarray) -> Process:
+    times = pd.period_range("1990-01", periods=len(y), freq="M")
+    return Process(pd.Series(y, times, name="y"), pd.DataFrame(X.T, times).add_prefix("x"), best)
+
+
+PROCESSES: dict[str, Callable[[np.random.Generator, int], Process]] = {
+    "both of two act": driven(1.5, -1.0),
+    "one of two acts": driven(1.5, 0.0),
+    "neither acts": driven(0.0, 0.0),
+    "both act a step later": driven(1.5, -1.0, lag=1),
+    "unrelated random walks": unrelated_walks,
+}
+
+
+def _no_effects() -> AbstractContextManager[Any]:
+    return patch.object(_effects, "_slopes", lambda news, *_: news.new_zeros(news.shape[2]))
+
+
+ARMS: dict[str, tuple[Callable[[], Any], bool, Callable[[], AbstractContextManager[Any]]]] = {
+    "Ridge without them": (lambda: seqcast.RidgeForecaster(horizon=HORIZON), False, nullcontext),
+    "not shrunk to effects": (lambda: seqcast.RidgeForecaster(horizon=HORIZON), True, _no_effects),
+    "Ridge": (lambda: seqcast.RidgeForecaster(horizon=HORIZON), True, nullcontext),
+    "GRU": (lambda: seqcast.GRUForecaster(horizon=HORIZON, random_state=0), True, nullcontext),
+    "ARIMA": (lambda: seqcast.ARIMA(horizon=HORIZON), True, nullcontext),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--series", type=int, default=20, help="of each kind (default 20)")
+    parser.add_argument("--rows", type=int, nargs="+", default=[100, 300], help="of a series (default 100 300)")
+    parser.add_argument("--model", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="NAME")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    print(f"{datetime.date.today()}, seqcast {seqcast.__version__}, {arguments.series} series of each kind\n")
+    print(f"| covariates | rows | {' | '.join(arguments.model)} |\n{'|---' * (2 + len(arguments.model))}|")
+    for (name, make), n in tqdm(list(product(PROCESSES.items(), arguments.rows)), desc="covariates"):
+        made = [make(np.random.default_rng(seed), n + HORIZON) for seed in range(arguments.series)]
+        cells = [f"{_error(made, *ARMS[arm]):.2f}" for arm in arguments.model]
+        tqdm.write(f"| {name} | {n} | {' | '.join(cells)} |")
+
+
+def _error(made: list[Process], model: Callable[[], Any], reads: bool, arm: Callable[[], Any]) -> float:
+    errors, least = [], []
+    for y, X, best in made:
+        past, ahead = slice(-HORIZON), slice(-HORIZON, None)
+        with arm():
+            fitted = model().fit(X[past], y[past]) if reads else model().fit(y[past])
+            forecast = fitted.forecast(X=X[ahead]) if reads else fitted.forecast()
+        errors.append(np.abs(forecast - y[ahead]).mean())
+        least.append(np.abs(best - y[ahead]).mean())
+    return float(np.mean(errors) / np.mean(least))
+
+
+if __name__ == "__main__":
+    main()
