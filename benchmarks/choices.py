@@ -21,7 +21,7 @@ from scipy.signal import lfilter
 from tqdm import tqdm
 
 import seqcast
-from seqcast.models import _calibration, _task
+from seqcast.models import _calibration, _effects, _task
 from seqcast.networks import smoothing
 from seqcast.networks.linear import LinearSkip
 
@@ -93,13 +93,18 @@ def _all_alike() -> Iterator[None]:
         yield
 
 
+def _no_effects(news: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+    return news.new_zeros(news.shape[2])
+
+
 def _no_smoothing(network: Any, train: Any) -> torch.Tensor:
     return torch.zeros_like(network.linear.weight)
 
 
 ARMS: dict[str, Callable[[], Any]] = {
     "defaults": nullcontext,
-    "shrunk to the center": lambda: patch.object(_calibration, "_smoothing", _no_smoothing),
+    "shrunk to the center": lambda: patch.object(_calibration, "linear_prior", _no_smoothing),
+    "not shrunk to effects of covariates": lambda: patch.object(_effects, "_slopes", _no_effects),
     "smoothing only if best": lambda: patch.object(_calibration, "BEYOND_DOUBT", 0.0),
     "transforms with no more care": lambda: patch.object(_task, "SLIGHT", 0.0),
     "last value judged by few": lambda: patch.object(_task, "FEWEST_HORIZONS", 0.0),
