@@ -121,8 +121,8 @@ def test_shares_go_by_what_helps_each_series():
     right = (series % 2)[:, None]  # of every other series the correction is all that was missing
     error = right * correction + random.normal(0, 0.3, correction.shape)
     found = shares_of_series(correction, error, np.ones_like(error), series, positions, n_series + 1, 0.5)
-    assert found[1:-1:2].mean() > 0.7
-    assert found[:-1:2].mean() < 0.3
+    assert found[1:-1:2].mean() > 0.6
+    assert found[:-1:2].mean() < 0.4
     assert_allclose(found[-1], 0.5)  # no tail: as all others
 
 
