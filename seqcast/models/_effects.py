@@ -12,8 +12,10 @@ __all__ = ["linear_prior"]
 
 MAX_SMOOTHED = 256  # windows by which smoothing is chosen
 MAX_WINDOWS, MAX_VALUES = 2000, 2**24  # by which effects are found, and their values of covariates
+MAX_KNOWN = 200  # covariates whose effects can be told apart
 N_ROUNDS = 2  # of effects and smoothing in turn
-FEWEST = 3  # horizons that say how sure an effect is
+FEWEST, MOST = 3, 32  # stretches of time that say how sure an effect is
+FLOOR = 1e-6  # of the variance of a covariate, which is 1 overall: less is no news
 
 
 @torch.inference_mode()
@@ -24,19 +26,24 @@ def linear_prior(network: ForecastNetwork, train: Sample) -> torch.Tensor:
     b, one for all steps: ``b x(t + h) + S(y - b x)``, a regression with errors that are smoothed.
     """
     n_known = len(network.known) - network.linear.n_calendar
-    known = network.known[:n_known]  # calendar columns are the last
-    most = min(MAX_WINDOWS, max(MAX_SMOOTHED, MAX_VALUES // ((network.lookback + network.horizon) * max(n_known, 1))))
+    known = network.known[:n_known] if n_known <= MAX_KNOWN else []  # calendar columns are the last
+    most = min(
+        MAX_WINDOWS, max(MAX_SMOOTHED, MAX_VALUES // ((network.lookback + network.horizon) * max(len(known), 1)))
+    )
     order = torch.randperm(len(train.rows), generator=torch.Generator().manual_seed(0))  # evenly spaced miss hours
     rows = train.rows[order[: most if known else MAX_SMOOTHED].to(train.rows.device)]
     windows = train.windows.gather(rows)
     past = network.normalise(windows)
     target, weight = network.targets(windows, past)
     x, season, few = past.features[..., known], network.season_length or 1, slice(MAX_SMOOTHED)
+    x = x - x[:, network.lookback - 1 : network.lookback]  # smoothing leaves constants as they are, but for rounding
+    origins = torch.from_numpy(train.windows.origins).to(rows.device)
+    position = rows - origins[torch.bucketize(rows + network.lookback, origins, right=True) - 1]
     smoothing = smoothing_weight(past.z[few], target[few], weight[few], season)
-    slopes = x.new_zeros(n_known)
+    slopes = x.new_zeros(len(known))
     for _ in range(N_ROUNDS if known else 0):
         news = x[:, network.lookback :] - torch.einsum("ntk,th->nhk", x[:, : network.lookback], smoothing)
-        slopes = _slopes(news, target - past.z @ smoothing, weight, rows // network.horizon)
+        slopes = _slopes(news, target - past.z @ smoothing, weight, position // network.horizon)
         before, ahead = (x[few] @ slopes).tensor_split((network.lookback,), 1)
         smoothing = smoothing_weight(past.z[few] - before, (target[few] - ahead) * weight[few], weight[few], season)
     effects = x.new_zeros(past.features.shape[2] - network.linear.n_calendar)
@@ -44,30 +51,41 @@ def linear_prior(network: ForecastNetwork, train: Sample) -> torch.Tensor:
     return network.linear.smoothed(smoothing, effects)
 
 
-def _slopes(news: torch.Tensor, rest: torch.Tensor, known: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
+def _slopes(news: torch.Tensor, rest: torch.Tensor, known: torch.Tensor, when: torch.Tensor) -> torch.Tensor:
     """Least squares of errors (n, horizon) on what is new in covariates (n, horizon, k), less what may be noise, (k,).
 
-    `block` (n,) are the horizons that the windows lie in: errors are related within these, and from one to the next.
-    In directions that are unrelated, of each slope the share stays that its square has beyond its variance.
+    How sure slopes are is what they are without each stretch of time in turn (jackknife), as `when` (n,) numbers them:
+    in unrelated directions, of each slope the share stays that its square has beyond its variance.
     """
-    names, block = block.unique(return_inverse=True)
-    n, k = len(names), news.shape[2]
+    k, n = news.shape[2], min(len(when.unique()), MOST)
     if n < FEWEST:
         return news.new_zeros(k)
-    x, y, w = news.double(), rest.double(), known.double()
-    gram = torch.einsum("nhk,nhl,nh->kl", x, x, w)
-    gram += 1e-9 * gram.diagonal().mean().clamp(min=1e-9) * torch.eye(k).to(gram)
-    slopes = torch.linalg.solve(gram, torch.einsum("nhk,nh->k", x, y * w))
-    scores = torch.einsum("nhk,nh->nk", x, (y - x @ slopes) * w)
-    sums = scores.new_zeros(n, k).index_add(0, block, scores)
-    cross = (sums[:-1] * (names[1:] == names[:-1] + 1)[:, None]).T @ sums[1:]
-    spread = n / (n - 1) * (sums.T @ sums + (cross + cross.T) / 2)  # (k, k), of the gram times the slopes
+    stretch = when.unique(return_inverse=True)[1] * n // len(when.unique())
+    w = known.double()
+    x, y = news.double() * w[..., None], rest.double() * w
+    data = torch.cat((x, y[..., None]), 2)  # (n_windows, horizon, k + 1)
+    parts = [data[stretch == part] for part in range(n)]
+    squares = torch.stack([part.flatten(0, 1).T @ part.flatten(0, 1) for part in parts])  # (n, k + 1, k + 1)
+    sums = torch.stack([part.sum(0) for part in parts])  # (n, horizon, k + 1)
+    counts = torch.stack([w[stretch == part].sum(0) for part in range(n)])  # (n, horizon)
+
+    def fit(squares: torch.Tensor, sums: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        means = sums / counts.clamp(min=1)[..., None]
+        squares = squares - sums.mT @ means  # with an intercept for every step: a drift is no effect
+        gram = squares[..., :k, :k] + FLOOR * w.sum() * torch.eye(k).to(squares)
+        return gram, torch.linalg.solve(gram, squares[..., :k, k])
+
+    gram, slopes = fit(squares.sum(0), sums.sum(0), counts.sum(0))
+    _, others = fit(squares.sum(0) - squares, sums.sum(0) - sums, counts.sum(0) - counts)  # each without one stretch
     size, vectors = torch.linalg.eigh(gram)
-    white = vectors * size.rsqrt()
-    noise = white.T @ spread @ white
-    noise = torch.lerp(noise, noise.diagonal().mean() * torch.eye(k).to(noise), k / (k + n))  # of few blocks
+    root = vectors * size.rsqrt()  # gram is one of root' gram root
+    moved = torch.linalg.solve(root, (others - slopes).T)  # (k, n)
+    noise = (n - 1) / n * moved @ moved.T
+    noise = torch.lerp(
+        noise, noise.diagonal().mean() * torch.eye(k).to(noise), k / (k + n)
+    )  # few stretches, many columns
     variance, turn = torch.linalg.eigh(noise)
-    along = torch.linalg.solve(white @ turn, slopes)
+    along = torch.linalg.solve(root @ turn, slopes)
     variance = variance.clamp(min=0) * float(student.ppf(0.975, n - 1) / NORMAL) ** 2
     kept = (1 - variance / (along**2).clamp(min=1e-300)).clamp(min=0)
-    return (white @ turn @ (kept * along)).to(news)
+    return (root @ turn @ (kept * along)).to(news)
