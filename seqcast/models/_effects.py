@@ -1,9 +1,7 @@
 """What known covariates do to the target, the same at every step: the linear skip is shrunk to it."""
 
 import torch
-from scipy.stats import t as student
 
-from seqcast.gains import NORMAL
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.smoothing import smoothing_weight
 from seqcast.training import Sample
@@ -86,6 +84,6 @@ def _slopes(news: torch.Tensor, rest: torch.Tensor, known: torch.Tensor, when: t
     )  # few stretches, many columns
     variance, turn = torch.linalg.eigh(noise)
     along = torch.linalg.solve(root @ turn, slopes)
-    variance = variance.clamp(min=0) * float(student.ppf(0.975, n - 1) / NORMAL) ** 2
+    variance = variance.clamp(min=0)
     kept = (1 - variance / (along**2).clamp(min=1e-300)).clamp(min=0)
     return (root @ turn @ (kept * along)).to(news)
