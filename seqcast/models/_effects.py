@@ -78,12 +78,9 @@ def _slopes(news: torch.Tensor, rest: torch.Tensor, known: torch.Tensor, when: t
     size, vectors = torch.linalg.eigh(gram)
     root = vectors * size.rsqrt()  # gram is one of root' gram root
     moved = torch.linalg.solve(root, (others - slopes).T)  # (k, n)
-    noise = (n - 1) / n * moved @ moved.T
-    noise = torch.lerp(
-        noise, noise.diagonal().mean() * torch.eye(k).to(noise), k / (k + n)
-    )  # few stretches, many columns
-    variance, turn = torch.linalg.eigh(noise)
+    noise = moved @ moved.T  # of a slope that one stretch alone gives, its square
+    even = noise.diagonal().mean() * torch.eye(k).to(noise)
+    variance, turn = torch.linalg.eigh(torch.lerp(noise, even, k / (k + n)))  # few stretches do not tell all directions
     along = torch.linalg.solve(root @ turn, slopes)
-    variance = variance.clamp(min=0)
-    kept = (1 - variance / (along**2).clamp(min=1e-300)).clamp(min=0)
+    kept = (1 - variance / (along**2).clamp(min=1e-300)).clamp(0, 1)
     return (root @ turn @ (kept * along)).to(news)
