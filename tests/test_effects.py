@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from seqcast import GRUForecaster, RidgeForecaster
 from seqcast.models._effects import _slopes
 from seqcast.networks.linear import LinearSkip
+from seqcast.networks.normalization import continued_back
 
 MONTHS = pd.period_range("2010-01", freq="M", periods=140)
 
@@ -114,6 +115,16 @@ def test_a_price_that_moves_for_the_first_time_is_no_reason_for_wild_forecasts()
         options = {"lookback": 12, "normalization": "last", "target_transform": "none", "refit_tail": False}
         model = RidgeForecaster(horizon=12, **options).fit(X[:140], y[:140].rename("y"))
         assert np.abs(model.forecast(X=X[140:]).to_numpy() - y[140:].to_numpy()).mean() < 40
+
+
+def test_before_a_series_begins_covariates_are_those_of_its_first_row():
+    windows = torch.zeros(2, 5, 4)  # value, observed, two features
+    windows[0, 2:, 1:] = torch.tensor([[1.0, 7, 0], [1, 8, 3], [0, 9, 0]])
+    windows[1, :, 2:] = torch.arange(10.0).view(5, 2)  # the first row has a 0 and no value, the window is full
+    found = continued_back(windows[..., 2:], windows)
+    assert_allclose(found[0], [[7, 0], [7, 0], [7, 0], [8, 3], [9, 0]])
+    assert_allclose(found[1], windows[1, :, 2:])
+    assert_allclose(continued_back(torch.zeros(1, 5, 2), torch.zeros(1, 5, 4)), torch.zeros(1, 5, 2))
 
 
 def test_more_columns_than_horizons_are_no_news():

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-__all__ = ["NORMALIZATIONS", "fill_gaps", "window_center", "window_scale"]
+__all__ = ["NORMALIZATIONS", "continued_back", "fill_gaps", "window_center", "window_scale"]
 
 NORMALIZATIONS = ("mean", "mean_std", "last")
 
@@ -57,6 +57,15 @@ def fill_gaps(z: torch.Tensor, observed: torch.Tensor, season_length: int) -> to
     share = (step - left) / (right - left).clamp(min=1)
     line = torch.lerp(rest.gather(1, left), rest.gather(1, right), share.to(z.dtype))
     return torch.where(is_observed, z, profile + line)
+
+
+def continued_back(features: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
+    """Features (n, steps, k); before a series begins, where windows (n, steps, channels) are 0, as in its first row."""
+    first = (windows != 0).any(2).int().argmax(1, keepdim=True)  # (n, 1)
+    if not first.any():
+        return features
+    steps = torch.arange(features.shape[1], device=features.device).maximum(first)  # (n, steps)
+    return features.gather(1, steps[..., None].expand_as(features))
 
 
 def _seasonal_means(z: torch.Tensor, observed: torch.Tensor, season_length: int) -> torch.Tensor:
