@@ -32,6 +32,11 @@ class Windows:
         rows = torch.from_numpy(self.origins[series] + positions - self.lookback)
         return rows.to(self.data.device)  # (n,)
 
+    def positions(self, rows: torch.Tensor) -> torch.Tensor:
+        """Position of the origin of each window in its series."""
+        origins, starts = rows + self.lookback, torch.from_numpy(self.origins).to(rows.device)
+        return origins - starts[torch.bucketize(origins, starts, right=True) - 1]  # (n,)
+
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Copy the windows that begin at `rows`."""
         n_rows, n_channels = self.data.shape

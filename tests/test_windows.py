@@ -35,6 +35,14 @@ def test_gather_equals_step_by_step_copy_at_every_origin(lookback, horizon):
         assert_array_equal(window, slow_window(values[rows], features[rows], position, lookback, horizon))
 
 
+@pytest.mark.parametrize(("lookback", "horizon"), [(3, 2), (2, 5), (20, 3)])
+def test_positions_are_those_that_rows_were_made_of(lookback, horizon):
+    windows = make_windows(np.zeros(20), np.empty((20, 0)), INDPTR, lookback=lookback, horizon=horizon)
+    series = np.repeat(np.arange(3), LENGTHS + 1)
+    positions = np.concatenate([np.arange(n + 1) for n in LENGTHS])
+    assert_array_equal(windows.positions(windows.rows(series, positions)), positions)
+
+
 def test_memory_grows_with_the_series_not_with_the_lookback():
     windows = make_windows(np.zeros(10_000), np.empty((10_000, 0)), np.array([0, 10_000]), lookback=500, horizon=50)
     assert windows.data.numel() == 2 * (10_000 + 1000)

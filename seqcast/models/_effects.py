@@ -35,13 +35,12 @@ def linear_prior(network: ForecastNetwork, train: Sample) -> torch.Tensor:
     target, weight = network.targets(windows, past)
     x, season, few = past.features[..., known], network.season_length or 1, slice(MAX_SMOOTHED)
     x = x - x[:, network.lookback - 1 : network.lookback]  # smoothing leaves constants as they are, but for rounding
-    origins = torch.from_numpy(train.windows.origins).to(rows.device)
-    position = rows - origins[torch.bucketize(rows + network.lookback, origins, right=True) - 1]
+    when = train.windows.positions(rows) // network.horizon
     smoothing = smoothing_weight(past.z[few], target[few], weight[few], season)
     slopes = x.new_zeros(len(known))
     for _ in range(N_ROUNDS if known else 0):
         news = x[:, network.lookback :] - torch.einsum("ntk,th->nhk", x[:, : network.lookback], smoothing)
-        slopes = _slopes(news, target - past.z @ smoothing, weight, position // network.horizon)
+        slopes = _slopes(news, target - past.z @ smoothing, weight, when)
         before, ahead = (x[few] @ slopes).tensor_split((network.lookback,), 1)
         smoothing = smoothing_weight(past.z[few] - before, (target[few] - ahead) * weight[few], weight[few], season)
     effects = x.new_zeros(past.features.shape[2] - network.linear.n_calendar)
