@@ -35,14 +35,15 @@ class Process(NamedTuple):
 def driven(*effects: float, lag: int = 0) -> Callable[[np.random.Generator, int], Process]:
     """A season of 12, autoregressive errors, and what covariates do, this many steps later."""
 
+    shapes = ((STAYS, len(effects)), (RETURNS, 1))
+
     def make(random: np.random.Generator, n: int) -> Process:
-        X, e = (lfilter([1], [1, -phi], random.normal(size=(k, n + 300)))[:, 300 - lag :] for phi, k in _SHAPES)
+        X, e = (lfilter([1], [1, -phi], random.normal(size=(k, n + 300)))[:, 300 - lag :] for phi, k in shapes)
         mean = 20 + 3 * np.sin(2 * np.pi * np.arange(n) / 12) + np.array(effects) @ X[:, :n]
         start = n - HORIZON
         best = mean[start:] + RETURNS ** np.arange(1, HORIZON + 1) * e[0, start - 1]
         return _process(mean + e[0, :n], X[:, lag : lag + n], best)
 
-    _SHAPES = ((STAYS, len(effects)), (RETURNS, 1))
     return make
 
 

@@ -89,8 +89,10 @@ def test_news_of_one_stretch_say_nothing_and_a_drift_is_no_effect():
     rest = torch.randn(80, 6)
     rest[70:] += 5
     assert _slopes(once, rest, known, when).abs().max() == 0
-    drifts = 1 + 0.01 * torch.randn(80, 6, 1)
-    assert _slopes(drifts, 3 + torch.randn(80, 1).expand(-1, 6), known, when).abs().max() < 100  # in units of 0.01
+    drifts = 1 + 0.1 * torch.randn(80, 6, 1)
+    assert (
+        _slopes(drifts, 3 + 0.5 * torch.randn(80, 1).expand(-1, 6), known, when).abs().max() < 1
+    )  # one through 0 is 3
     assert _slopes(1e-8 * torch.ones(80, 6, 1), 3 + rest, known, when).abs().max() < 1e-3
 
 

@@ -68,7 +68,7 @@ def fit_linear(
     """Solve the linear skip in closed form.
 
     A penalty that is not given is chosen on the validation windows, whose series and times are `at`; without these it
-    is 1, or where there are few windows, smoothing alone. An infinite penalty leaves the
+    is 1, or where there are few windows, smoothing and the effects of covariates alone. An infinite penalty leaves the
     center of the window. Windows with all targets known are learned from if they are four in five; else all, their
     missing targets filled in (EM).
     """

@@ -20,9 +20,9 @@ class LinearSkip(nn.Module):
 
     Of calendar columns, the last of the covariates, it reads the origin only: they say the same at every step.
 
-    In ridge regression its coefficients are shrunk to those of exponential smoothing. How far they lie from these is
-    expected to be half as much for the second-last season as for the last, a third as much for the third-last, and so
-    on (Litterman [1]_): ``expected`` are these factors.
+    In ridge regression its coefficients are shrunk to those of exponential smoothing, and to one effect of each known
+    covariate at every step. How far they lie from these is expected to be half as much for the second-last season as
+    for the last, a third as much for the third-last, and so on (Litterman [1]_): ``expected`` are these factors.
 
     References
     ----------
