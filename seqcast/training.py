@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from seqcast.networks.distributions import DISTRIBUTIONS
 from seqcast.networks.dropout import set_generator
-from seqcast.networks.forecast import ForecastNetwork, Normalised
+from seqcast.networks.forecast import ForecastNetwork, Inputs, Normalised
 from seqcast.networks.heads import DistributionHead
+from seqcast.recording import RecordedStep
 from seqcast.windows import Windows
 
 __all__ = [
@@ -102,7 +103,13 @@ def loss_function(name: str, quantiles: tuple[float, ...] = ()) -> Loss:
         return DISTRIBUTIONS[name].loss
     if name == "quantile":
         levels = torch.tensor(quantiles)
-        return lambda outputs, target: Pinball.apply(outputs, target, levels.to(outputs.device))
+
+        def pinball(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            nonlocal levels
+            levels = levels.to(outputs.device)  # once: a recorded step copies nothing from the host
+            return Pinball.apply(outputs, target, levels)
+
+        return pinball
     pointwise: Any = {"huber": F.huber_loss, "mse": F.mse_loss, "mae": F.l1_loss}[name]
     return lambda outputs, target: pointwise(outputs.squeeze(2), target, reduction="none")
 
@@ -142,7 +149,7 @@ def fit_network(
     set_generator(network, own)
     if validation is not None:
         validation = validation.thinned(MAX_VALIDATION * options.batch_size)
-    history = trainer.fit(train, validation, generator)
+    history = trainer.fit(train, validation, generator, trainer.fastest_step(own))
     set_generator(network, None)
     return history, trainer.best_step
 
@@ -169,22 +176,39 @@ class Trainer:
         self.average = copy.deepcopy(network).eval()
         self.parameters = list(network.parameters())
         self.averages = [p.detach() for p in self.average.parameters()]
+        on_gpu = network.typical_scale.is_cuda
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
+            self.parameters,
+            lr=network.typical_scale.new_tensor(options.learning_rate) if on_gpu else options.learning_rate,
+            weight_decay=options.weight_decay,
+            fused=True,
+            capturable=on_gpu,
         )
         self.history: dict[str, list[float]] = {"step": [], "train_loss": [], "validation_loss": []}
         self.best = [p.clone() for p in self.averages]
         self.best_loss, self.best_step, self.n_worse = math.inf, 0, 0
 
-    def fit(self, train: Sample, validation: Sample | None, generator: torch.Generator) -> dict[str, list[float]]:
+    def fastest_step(self, generator: torch.Generator) -> Callable[[torch.Tensor], torch.Tensor]:
+        """A step of the optimizer, recorded on a GPU; dropout draws from `generator`."""
+        if not self.network.typical_scale.is_cuda:
+            return self.train_step
+        return RecordedStep(self.network.inputs, lambda inputs: self.learn([inputs]), generator)
+
+    def fit(
+        self,
+        train: Sample,
+        validation: Sample | None,
+        generator: torch.Generator,
+        train_step: Callable[[torch.Tensor], torch.Tensor],
+    ) -> dict[str, list[float]]:
         options, running, n_since = self.options, torch.zeros(()), 0
         rounds = _rounds(options.max_steps, options.early_stopping and validation is not None)
         rows = _shuffled(train.rows, options.batch_size, generator)
         self.network.train()
         for step in tqdm(range(options.max_steps), disable=not options.verbose, desc="fit", unit="step"):
             begin, end = next(r for r in rounds if step < r[1])
-            self.optimizer.param_groups[0]["lr"] = options.learning_rate * _rate(step - begin, end - begin)
-            running, n_since = running + self.train_step(train.windows.gather(next(rows))), n_since + 1
+            self.set_rate(options.learning_rate * _rate(step - begin, end - begin))
+            running, n_since = running + train_step(train.windows.gather(next(rows))), n_since + 1
             self.average_weights(step)
             if (step + 1) % VALIDATION_INTERVAL == 0 or step + 1 == end:
                 loss = self.validate(step + 1, float(running) / n_since, validation)
@@ -196,16 +220,24 @@ class Trainer:
 
     def train_step(self, batch: torch.Tensor) -> torch.Tensor:
         """One step of the optimizer; a batch too large for the work buffers goes through in parts, gradients summed."""
+        parts = batch.chunk(-(-len(batch) // _batch_limit(self.network)))
+        return self.learn([self.network.inputs(part) for part in parts])
+
+    def learn(self, parts: list[Inputs]) -> torch.Tensor:
         self.optimizer.zero_grad()
-        n_known = batch[:, self.network.lookback :, 1].sum().clamp(min=1)
+        n_known = torch.stack([inputs.known.sum() for inputs in parts]).sum().clamp(min=1)
         total = torch.zeros(())
-        for part in batch.chunk(-(-len(batch) // _batch_limit(self.network))):
-            loss = _summed_loss(self.network, part, self.options.loss) / n_known
+        for inputs in parts:
+            loss = _summed_loss(self.network, inputs, self.options.loss) / n_known
             loss.backward()
             total = total + loss.detach()
         nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT, foreach=True)
         self.optimizer.step()
         return total
+
+    def set_rate(self, rate: float) -> None:
+        group = self.optimizer.param_groups[0]
+        group["lr"] = group["lr"].fill_(rate) if isinstance(group["lr"], torch.Tensor) else rate
 
     def average_weights(self, step: int) -> None:
         decay = min(AVERAGING, (step + 1) / (step + 10))
@@ -238,14 +270,14 @@ def evaluate(network: ForecastNetwork, sample: Sample, loss: Loss) -> float:
     """Mean loss over the known targets of the sample."""
     total, n_known = 0.0, 0.0
     for batch in sample.batches(min(_batch_limit(network), EVALUATION_BATCH)):
-        total += float(_summed_loss(network, batch, loss))
-        n_known += float(batch[:, network.lookback :, 1].sum())
+        inputs = network.inputs(batch)
+        total += float(_summed_loss(network, inputs, loss))
+        n_known += float(inputs.known.sum())
     return total / max(n_known, 1.0)
 
 
-def _summed_loss(network: ForecastNetwork, batch: torch.Tensor, loss: Loss) -> torch.Tensor:
-    past = network.normalise(batch)
-    target, known = network.targets(batch, past)
+def _summed_loss(network: ForecastNetwork, inputs: Inputs, loss: Loss) -> torch.Tensor:
+    past, target, known = inputs
     return (loss_of(network, network(past), target, past, loss) * known).sum()
 
 

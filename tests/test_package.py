@@ -25,6 +25,7 @@ frames panel metrics
 schema rows splits
 features resampling transforms windows
 networks
+recording
 training
 persistence
 rolling

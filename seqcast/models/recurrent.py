@@ -1,5 +1,7 @@
 """RNN, LSTM and GRU forecasters: read the past tokens, answer every future token one step from the final state."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -29,6 +31,12 @@ class RecurrentBackbone(nn.Module):
                 nn.init.zeros_(parameter)
                 if cell is nn.LSTM and "bias_ih" in name:
                     parameter.data[width : 2 * width] = 1.0  # gates lie in the order input, forget, cell, output
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for module in self.layers.modules():
+            if isinstance(module, nn.RNNBase):
+                module.flatten_parameters()  # a copy on a GPU has its weights apart, and would warn
 
     def forward(self, past: torch.Tensor, future: torch.Tensor) -> torch.Tensor:
         n, n_future, width = future.shape

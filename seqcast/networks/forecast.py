@@ -10,7 +10,7 @@ from seqcast.networks.heads import DistributionHead, Head, QuantileHead
 from seqcast.networks.linear import LinearSkip
 from seqcast.networks.normalization import continued_back, fill_gaps, window_center, window_scale
 
-__all__ = ["ForecastNetwork", "Normalised"]
+__all__ = ["ForecastNetwork", "Inputs", "Normalised"]
 
 
 class Normalised(NamedTuple):
@@ -22,6 +22,18 @@ class Normalised(NamedTuple):
     center: torch.Tensor  # (n, 1)
     scale: torch.Tensor  # (n, 1)
     series: torch.Tensor | None = None  # (n,), number of the series from 1 on, where it has a vector; 0 is unknown
+
+
+class Inputs(NamedTuple):
+    """What training reads of windows."""
+
+    past: Normalised
+    target: torch.Tensor  # (n, horizon), in the same units
+    known: torch.Tensor  # (n, horizon), 1 where the target is known, else 0
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All of them in a row."""
+        return [tensor for tensor in (*self.past, self.target, self.known) if tensor is not None]
 
 
 class ForecastNetwork(nn.Module):
@@ -114,6 +126,11 @@ class ForecastNetwork(nn.Module):
         """The future in the same units, and 1 where it is known, else 0: (n, horizon) each."""
         future = windows[:, self.lookback :]
         return (future[..., 0] - past.center) / past.scale * future[..., 1], future[..., 1]
+
+    def inputs(self, windows: torch.Tensor) -> Inputs:
+        """Windows as training reads them."""
+        past = self.normalise(windows)
+        return Inputs(past, *self.targets(windows, past))
 
     def correction(self, past: Normalised) -> torch.Tensor:
         """What the network adds to the linear forecast."""
