@@ -1,9 +1,11 @@
 """Member: one of the models whose forecasts a forecaster averages, and what is known about it."""
 
-from dataclasses import asdict, dataclass, field
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from seqcast.models._model import WindowModel
 from seqcast.models._tail import TailCheck
@@ -36,6 +38,12 @@ class Member:
         steps = self.history.get("step", [0])[-1]
         share = float(self.model.network.shrinkage)
         return {**asdict(self.choice), "penalty": self.penalty, "steps": steps, "share of the correction": share}
+
+    def moved(self, device: torch.device) -> "Member":
+        """The member on a device; itself if it is there."""
+        if self.model.device.type == device.type:
+            return self
+        return replace(self, model=replace(self.model, network=deepcopy(self.model.network).to(device)))
 
     def to_state(self) -> dict[str, Any]:
         """Give everything as plain data and arrays."""

@@ -255,6 +255,25 @@ class WindowForecaster(BaseForecaster):
         stepper.local_ = None
         return stepper
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "members_" in state:  # a pickle made on a GPU can be read without one
+            state = {**state, "members_": [member.moved(torch.device("cpu")) for member in state["members_"]]}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._to_device()
+
+    def _to_device(self) -> None:
+        """Go to the device that is asked for, if it is there."""
+        if "members_" in vars(self):
+            try:
+                device = _device(self.device)
+            except ValueError:
+                device = torch.device("cpu")
+            self.members_ = [member.moved(device) for member in self.members_]
+
     def _get_state(self) -> dict[str, Any]:
         state = super()._get_state()
         if "members_" not in state:
@@ -274,6 +293,7 @@ class WindowForecaster(BaseForecaster):
             local = state.get("local_")  # nor this
             self.local_ = LocalSmoothing(**local) if local else None
             self.members_ = [Member.from_state(self._build(part["architecture"]), part) for part in state["members_"]]
+            self._to_device()
 
 
 def _html_table(rows: list[dict[str, Any]]) -> str:
