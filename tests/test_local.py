@@ -1,5 +1,7 @@
 """Local smoothing: against a slow recursion, on series of known kinds, and where it has no say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,13 +211,14 @@ def test_too_short_a_history_is_left_to_the_members():
     [
         ({"local_smoothing": False}, 96, 12),
         ({"lookback": 24}, 96, 12),
-        ({}, 1100, 12),
+        ({"calendar": "auto"}, 96, 12),
         ({}, 200, 52),
     ],
-    ids=["asked not to", "lookback given", "long", "long season"],
+    ids=["asked not to", "lookback given", "calendar columns", "long season"],
 )
 def test_where_it_has_no_say(options, n, season):
     y = 10 + np.sin(2 * np.pi * np.arange(n) / season) + np.random.default_rng(0).normal(0, 0.1, n)
+    y = pd.Series(y, index=pd.date_range("2000-01-01", freq="D", periods=n))
     model = RidgeForecaster(horizon=6, season_length=season, **options).fit(y)
     assert model.local_ is None
     assert model.local_share_ == 0
@@ -227,16 +230,75 @@ def test_networks_it_has_no_say_in(options):
     assert model.local_ is None
 
 
-def test_covariates_are_not_averaged_away():
-    y = pd.Series(seasonal(), index=MONTHS)
-    X = pd.DataFrame({"x": np.arange(96.0)}, index=MONTHS)
-    assert RidgeForecaster(horizon=6).fit(X, y).local_ is None
+def driven(n=120, horizon=6):
+    """A season and a covariate that moves the target by three times its step, to the end of the horizon."""
+    random, times = np.random.default_rng(3), pd.period_range("2000-01", freq="M", periods=n + horizon)
+    x = random.integers(0, 2, n + horizon).astype(float)
+    y = 50 + 2 * np.sin(2 * np.pi * np.arange(n + horizon) / 12) + 3 * x + random.normal(0, 0.2, n + horizon)
+    return pd.DataFrame({"x": x}, index=times), pd.Series(y, times)
+
+
+@pytest.mark.parametrize("transform", ["none", "log", "asinh"])
+def test_what_covariates_leave_is_smoothed(transform):
+    X, y = driven()
+    model = RidgeForecaster(horizon=6, target_transform=transform).fit(X[:120], y[:120])
+    alone = replace(model.local_, effects=None)
+    at = (
+        model.panel_.extended(np.zeros(6, int), np.arange(120, 126), X[120:].to_numpy()),
+        np.array([0]),
+        np.array([120]),
+    )
+    found, without = (np.abs(local.forecast(*at, 6)[0] - y[120:]).mean() for local in (model.local_, alone))
+    assert found < 0.4
+    assert without > 3 * found
+    moved = replace(model.local_, share=np.ones(1)).correction(*at, np.zeros((1, 6)))
+    assert_allclose(moved, model.local_.forecast(*at, 6))
+
+
+def test_effects_are_taken_away_and_put_back():
+    X, y = driven()
+    model = RidgeForecaster(horizon=6, target_transform="none").fit(X[:120], y[:120])
+    effects, panel, zero = model.local_.effects, model.panel_, np.zeros(1, int)
+    scale = y[:120].std(ddof=0) / X["x"][:120].std(ddof=0)
+    assert_allclose(effects.slopes * scale, 3, rtol=0.1)
+    rest = effects.removed(panel, zero)
+    assert_allclose(effects.added(rest.values[None, 20:40], panel, zero, np.array([20]), zero)[0], panel.values[20:40])
+    assert np.std(rest.values) < np.std(panel.values)
+
+
+def test_only_what_is_known_ahead_has_an_effect():
+    X, y = driven()
+    model = RidgeForecaster(horizon=6, past_features=["x"]).fit(X[:120], y[:120])
+    assert model.local_.effects is None
+
+
+def test_covariates_of_later_steps_and_values_after_the_origin_do_not_matter():
+    X, y = driven()
+    model = RidgeForecaster(horizon=6).fit(X[:120], y[:120])
+    changed_X, changed_y = X.copy(), y.copy()
+    changed_X.iloc[106:], changed_y.iloc[100:] = 9.0, 1e3
+    forecasts = [model.forecast(X=a[:106], history=b[:100]) for a, b in ((X, y), (changed_X, changed_y))]
+    assert_allclose(*forecasts, rtol=0)
+
+
+def test_a_long_series_is_smoothed_by_its_last_rows():
+    y = pd.Series(seasonal(n=1600), index=pd.period_range("1880-01", freq="M", periods=1600))
+    model = RidgeForecaster(horizon=6).fit(y)
+    assert model.local_share_ > 0
+    panel = replace(model.panel_, values=np.r_[np.full(600, 1e3), model.panel_.values[600:]])
+    at = np.array([0]), np.array([1600]), 6
+    assert_allclose(model.local_.forecast(panel, *at), model.local_.forecast(model.panel_, *at))
+
+
+def test_a_panel_of_too_many_values_is_not_smoothed_series_by_series():
+    assert LocalSmoothing.suits(np.full(4000, 5000), 24)
+    assert not LocalSmoothing.suits(np.full(5000, 5000), 24)
 
 
 def test_forecasts_stay_near_the_range_of_the_values():
     y = np.exp(np.arange(60) / 6.0) * np.exp(np.random.default_rng(0).normal(0, 0.01, 60))
     model = RidgeForecaster(horizon=48).fit(y)
-    local = LocalSmoothing.fitted(model.panel_, np.array([60]), 1, 48)
+    local = LocalSmoothing.fitted(model.panel_, np.array([60]), season_length=1, horizon=48)
     found = local.forecast(model.panel_, np.array([0]), np.array([60]), 48)
     assert found.max() <= 2 * y.max() - y.min() + 1e-3 * y.max()
 
@@ -288,7 +350,7 @@ def test_a_short_series_has_the_same_forms_beside_a_long_one():
     found = []
     for panel in (short, {"long": rows(600, 9), **short}):
         model = RidgeForecaster(horizon=6).fit(pd.concat(panel, names=["series", "time"]))
-        local = LocalSmoothing.fitted(model.panel_, model.panel_.lengths, 12, 6)
+        local = LocalSmoothing.fitted(model.panel_, model.panel_.lengths, season_length=12, horizon=6)
         k = model.panel_.ids.index("s0")
         found.append(local.shares[:4, :, k])
     assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-4)

@@ -1,12 +1,26 @@
-"""What known covariates do to the target, the same at every step: the linear skip is shrunk to it."""
+"""What known covariates do to the target, the same at every step.
 
+The linear skip is shrunk to it, and local smoothing is of what it leaves.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from seqcast.models._model import FeatureScaling
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.smoothing import smoothing_weight
+from seqcast.panel import Panel
 from seqcast.training import Sample
+from seqcast.transforms import TargetScaling
 
-__all__ = ["linear_prior"]
+__all__ = ["Effects", "linear_prior", "slopes_of"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 MAX_SMOOTHED = 256  # windows by which smoothing is chosen
 MAX_WINDOWS, MAX_VALUES = 2000, 2**24  # by which effects are found, and their values of covariates
@@ -16,6 +30,38 @@ FEWEST, MOST = 3, 32  # stretches of time that say how sure an effect is
 FLOOR = 1e-6  # of the variance of a covariate, which is 1 overall: less is no news
 
 
+@dataclass(frozen=True)
+class Effects:
+    """What covariates add to the target of each series of fit, in standard units of both."""
+
+    scaling: TargetScaling
+    features: FeatureScaling
+    slopes: Floats  # (n_features,)
+
+    def removed(self, panel: Panel, number: Integers) -> Panel:
+        """The panel without them; `number` (n_series,) is the place of its series among those of fit."""
+        own = number[panel.codes()]
+        rest = self.scaling.apply(panel.values, own) - self._at(panel.features)
+        return replace(panel, values=self.scaling.invert(rest, own))
+
+    def added(self, forecast: Floats, panel: Panel, series: Integers, positions: Integers, number: Integers) -> Floats:
+        """Forecasts (n, horizon) of what is left, with them; `number` (n,) is the place of the series in fit."""
+        ahead = positions[:, None] + np.arange(forecast.shape[1])
+        is_there = ahead < panel.lengths[series, None]
+        rows = panel.indptr[series, None] + np.where(is_there, ahead, 0)
+        standard = self.scaling.apply(forecast.T, number).T
+        effect = self._at(panel.features[rows.ravel()]).reshape(rows.shape)
+        return self.scaling.invert(standard + np.where(is_there, effect, 0.0), number)
+
+    def _at(self, features: Floats) -> Floats:
+        return np.nan_to_num(self.features.apply(features)) @ self.slopes
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Effects":
+        """Undo ``asdict``."""
+        return cls(TargetScaling(**state["scaling"]), FeatureScaling(**state["features"]), state["slopes"])
+
+
 @torch.inference_mode()
 def linear_prior(network: ForecastNetwork, train: Sample) -> torch.Tensor:
     """Coefficients that the linear skip is shrunk to, (n_columns, horizon).
@@ -23,6 +69,16 @@ def linear_prior(network: ForecastNetwork, train: Sample) -> torch.Tensor:
     They are exponential smoothing S of what the covariates that are known ahead leave of the target, and their effects
     b, one for all steps: ``b x(t + h) + S(y - b x)``, a regression with errors that are smoothed.
     """
+    return network.linear.smoothed(*_smoothing_and_slopes(network, train))
+
+
+@torch.inference_mode()
+def slopes_of(network: ForecastNetwork, train: Sample) -> torch.Tensor:
+    """These effects, (n_features,), in units of the windows."""
+    return _smoothing_and_slopes(network, train)[1]
+
+
+def _smoothing_and_slopes(network: ForecastNetwork, train: Sample) -> tuple[torch.Tensor, torch.Tensor]:
     n_known = len(network.known) - network.linear.n_calendar
     known = network.known[:n_known] if n_known <= MAX_KNOWN else []  # calendar columns are the last
     most = min(
@@ -45,7 +101,7 @@ def linear_prior(network: ForecastNetwork, train: Sample) -> torch.Tensor:
         smoothing = smoothing_weight(past.z[few] - before, (target[few] - ahead) * weight[few], weight[few], season)
     effects = x.new_zeros(past.features.shape[2] - network.linear.n_calendar)
     effects[known] = slopes
-    return network.linear.smoothed(smoothing, effects)
+    return smoothing, effects
 
 
 def _slopes(news: torch.Tensor, rest: torch.Tensor, known: torch.Tensor, when: torch.Tensor) -> torch.Tensor:

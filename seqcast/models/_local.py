@@ -1,6 +1,6 @@
-"""LocalSmoothing: exponential smoothing of each short series for itself, beside what is learned from all of them."""
+"""LocalSmoothing: exponential smoothing of each series for itself, beside what is learned from all of them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -8,16 +8,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqcast.models._calibration import set_typical_scale
+from seqcast.models._effects import Effects, slopes_of
+from seqcast.models._task import Choice, Split, make_task
+from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import fill_gaps
 from seqcast.networks.smoothing import WEEK, decomposed, smoothed, smoothing_errors, smoothing_forms
 from seqcast.panel import Panel
 
-__all__ = ["LocalSmoothing"]
+__all__ = ["LocalSmoothing", "effects_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-MAX_ROWS = 1000  # of a usual series: in longer ones there is enough to learn more than smoothing
+MAX_ROWS = 1000  # the last of a series, that are read
+MAX_VALUES = 2**22  # of all series; more would take longer than all else
 LONGEST_SEASON = 24  # of which exponential smoothing can keep a profile
 N_FORMS = 5  # of each kind, that are kept for a series
 FAR = 0.5  # weight of the errors of a whole horizon beside those of one step
@@ -31,7 +36,7 @@ class LocalSmoothing:
 
     A kind has a season or none, and smooths values or, where all are positive, their logarithms; a form of it is given
     by the shares of an error that its states take. They are compared by the squared errors of one step and of whole
-    horizons, whose likelihoods count alike.
+    horizons, whose likelihoods count alike. What is smoothed is what known covariates leave of a series.
 
     References
     ----------
@@ -44,15 +49,19 @@ class LocalSmoothing:
     forms: NDArray[np.float32]  # (n_kinds, N_FORMS, n_series, 5)
     shares: NDArray[np.float32]  # (n_kinds, N_FORMS, n_series)
     share: Floats  # (n_series,), in the forecast
+    effects: Effects | None = None  # of covariates
 
     @staticmethod
     def suits(ends: Integers, season_length: int) -> bool:
-        """Whether the usual series is short, and its season not too long."""
-        return bool(np.median(ends) <= MAX_ROWS and season_length <= LONGEST_SEASON)
+        """Whether the season is not too long, and the values not too many."""
+        return bool(season_length <= LONGEST_SEASON and np.minimum(ends, MAX_ROWS).sum() <= MAX_VALUES)
 
     @classmethod
-    def fitted(cls, panel: Panel, ends: Integers, season_length: int, horizon: int) -> "LocalSmoothing":
-        """Learn the forms of each series from its rows before `ends`."""
+    def fitted(
+        cls, panel: Panel, ends: Integers, effects: Effects | None = None, *, season_length: int, horizon: int
+    ) -> "LocalSmoothing":
+        """Learn the forms of each series from its last rows before `ends`."""
+        panel = effects.removed(panel, np.arange(panel.n_series)) if effects else panel
         seasons = [1, season_length, WEEK * season_length] if season_length > 1 else [1]
         if 4 * seasons[-1] > min(np.median(ends), MAX_ROWS):
             seasons = seasons[:2]
@@ -62,7 +71,7 @@ class LocalSmoothing:
         found = [_likely(_Windows.of(panel, part, ends[part], season_length), kinds, horizon) for part in parts]
         back = torch.from_numpy(np.argsort(order))
         forms, shares = (torch.cat(parts, 2)[:, :, back].numpy() for parts in zip(*found, strict=True))
-        return cls(panel.ids, season_length, kinds, forms, shares, np.ones(panel.n_series))
+        return cls(panel.ids, season_length, kinds, forms, shares, np.ones(panel.n_series), effects)
 
     @property
     def reach(self) -> int:
@@ -71,18 +80,29 @@ class LocalSmoothing:
 
     def forecast(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         """Forecasts (n, horizon); NaN for a label without a share or that fit did not see, or with too few rows."""
-        number = self._number(panel)[series]
+        number = self._number(panel)
+        rest, number = self.effects.removed(panel, number) if self.effects else panel, number[series]
         out = np.full((len(series), horizon), np.nan)
         known = np.flatnonzero((number >= 0) & (self.share[number] > 0))
         for part in np.array_split(known, -(-len(known) // ORIGINS) or 1):
-            windows = _Windows.of(panel, series[part], positions[part], self.season_length)
+            windows = _Windows.of(rest, series[part], positions[part], self.season_length)
             out[part] = self._smoothed(windows, number[part], horizon)
-        return out
+        return self.effects.added(out, panel, series, positions, number) if self.effects else out
 
     def correction(self, panel: Panel, series: Integers, positions: Integers, forecast: Floats) -> Floats:
         """What is added to forecasts (n, horizon) that are to hold the share; 0 where there is none."""
         smoothed = self.forecast(panel, series, positions, forecast.shape[1])
         return self.share[self._number(panel)[series], None] * np.nan_to_num(smoothed - forecast)
+
+    def to_state(self) -> dict[str, Any]:
+        """Give everything as plain data and arrays."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "LocalSmoothing":
+        """Undo that; files of 0.1.0 have no effects."""
+        effects = state.get("effects")
+        return cls(**{**state, "effects": Effects.from_state(effects) if effects else None})
 
     def _number(self, panel: Panel) -> Integers:
         """The place of each series of a panel among those of fit, else -1."""
@@ -159,6 +179,24 @@ class _Windows:
         """Whether windows (n,) are positive, if that is needed, and hold two seasons and something more."""
         enough = self.lengths >= 2 * season + 2
         return enough & self.are_positive() if is_log else enough
+
+
+def effects_of(
+    split: Split, choice: Choice, past_only: tuple[bool, ...], *, season_length: int, horizon: int
+) -> tuple[Effects | None, Effects | None]:
+    """What known covariates do, if there are any, by what lies before the tail and by everything."""
+    if all(past_only):
+        return None, None
+    task = make_task(split, replace(choice, normalization="mean"), horizon)
+    network = ForecastNetwork(
+        lookback=choice.lookback, horizon=horizon, past_only=past_only, season_length=season_length
+    )
+    set_typical_scale(network, task.train)
+    before, all_of_it = (
+        Effects(task.scaling, task.features, (network.typical_scale * slopes_of(network, sample)).double().numpy())
+        for sample in (task.train, task.everything)
+    )
+    return before, all_of_it
 
 
 @torch.inference_mode()

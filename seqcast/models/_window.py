@@ -3,7 +3,6 @@
 import html
 from copy import copy
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from seqcast._parameters import any_of, at_least, between, boolean, is_none, one
 from seqcast.base import BaseForecaster
 from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import share_to_keep, shares_of_series
-from seqcast.models._local import LocalSmoothing
+from seqcast.models._local import LocalSmoothing, effects_of
 from seqcast.models._member import Member
 from seqcast.models._tail import TailCheck, tail_truth, verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
@@ -63,7 +62,7 @@ class WindowForecaster(BaseForecaster):
     )
     n_members: int = option(3, at_least(1), "Models whose forecasts are averaged, each with another good choice.")
     local_smoothing: bool = option(
-        True, boolean(), "Whether short series without covariates are smoothed each for itself too, and both averaged."
+        True, boolean(), "Whether each series is also smoothed for itself, and both averaged."
     )
     device: str = option("auto", text(), 'Device of torch; "auto" is the first GPU if there is one.')
 
@@ -89,7 +88,7 @@ class WindowForecaster(BaseForecaster):
             member.check = None
         self.local_: LocalSmoothing | None = None
         if self._is_local(choices[0]) and LocalSmoothing.suits(split.ends, self.season_length_):
-            checks = self._smooth_locally(split, checks)
+            checks = self._smooth_locally(split, choices[0], past_only, checks)
         self.verdict_: dict[str, Any] | None = self._judged(split, checks)
 
     def verdict(self) -> Verdict:
@@ -117,17 +116,21 @@ class WindowForecaster(BaseForecaster):
         check_is_fitted(self)
         return Verdict.from_state(getattr(self, "verdict_", None))  # files of 0.1.0 have none
 
-    def _smooth_locally(self, split: Split, checks: list[TailCheck]) -> list[TailCheck]:
+    def _smooth_locally(
+        self, split: Split, choice: Choice, past_only: tuple[bool, ...], checks: list[TailCheck]
+    ) -> list[TailCheck]:
         """Smooth each series for itself; the tail, forecast before it is learned from, says with what share."""
-        fitted = partial(
-            LocalSmoothing.fitted, self.panel_, season_length=self.season_length_, horizon=int(self.horizon)
-        )
-        local, share = fitted(split.cuts), np.full(self.panel_.n_series, LOCAL_SHARE)
+        sizes = {"season_length": self.season_length_, "horizon": int(self.horizon)}
+        before, all_of_it = effects_of(split, choice, past_only, **sizes)
+        local = LocalSmoothing.fitted(self.panel_, split.cuts, before, **sizes)
+        share = np.full(self.panel_.n_series, LOCAL_SHARE)
         if checks:
             share, correction = self._local_shares(local, split, _mean([check.forecast for check in checks]))
             checks = [replace(check, forecast=check.forecast + correction) for check in checks]
         if share.any():
-            self.local_ = replace(fitted(split.ends) if self.refit_tail else local, share=share)
+            if self.refit_tail:
+                local = LocalSmoothing.fitted(self.panel_, split.ends, all_of_it, **sizes)
+            self.local_ = replace(local, share=share)
         return checks
 
     def _local_shares(self, local: LocalSmoothing, split: Split, forecast: Floats) -> tuple[Floats, Floats]:
@@ -146,7 +149,7 @@ class WindowForecaster(BaseForecaster):
     def _is_local(self, choice: Choice) -> bool:
         """Whether local smoothing is wanted, and may do as well as what was chosen."""
         is_free = self.lookback == "auto" and choice.penalty is None
-        return self.local_smoothing and is_free and not self.panel_.features.shape[1] and not self.calendar_
+        return self.local_smoothing and is_free and not self.calendar_
 
     def _judged(self, split: Split, checks: list[TailCheck]) -> dict[str, Any] | None:
         if not checks:
@@ -278,7 +281,7 @@ class WindowForecaster(BaseForecaster):
         state = super()._get_state()
         if "members_" not in state:
             return state
-        local = vars(self.local_) if self.local_ else None
+        local = self.local_.to_state() if self.local_ else None
         return {**state, "members_": [m.to_state() for m in self.members_], "local_": local}
 
     def _set_state(self, state: dict[str, Any]) -> None:
@@ -291,7 +294,7 @@ class WindowForecaster(BaseForecaster):
         if "members_" in state:
             self.calendar_ = state.get("calendar_", ())  # files of 0.1.0 have none
             local = state.get("local_")  # nor this
-            self.local_ = LocalSmoothing(**local) if local else None
+            self.local_ = LocalSmoothing.from_state(local) if local else None
             self.members_ = [Member.from_state(self._build(part["architecture"]), part) for part in state["members_"]]
             self._to_device()
 
