@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from threading import current_thread, main_thread
 from typing import Any, NamedTuple
 
 import torch
@@ -189,8 +190,11 @@ class Trainer:
         self.best_loss, self.best_step, self.n_worse = math.inf, 0, 0
 
     def fastest_step(self, generator: torch.Generator) -> Callable[[torch.Tensor], torch.Tensor]:
-        """A step of the optimizer, recorded on a GPU; dropout draws from `generator`."""
-        if not self.network.typical_scale.is_cuda:
+        """A step of the optimizer, recorded on a GPU; dropout draws from `generator`.
+
+        Beside other threads, which may use the GPU, nothing can be recorded.
+        """
+        if not self.network.typical_scale.is_cuda or current_thread() is not main_thread():
             return self.train_step
         return RecordedStep(self.network.inputs, lambda inputs: self.learn([inputs]), generator)
 
