@@ -67,8 +67,8 @@ class NetworkForecaster(WindowForecaster):
     """Base of the network forecasters: the mean of members, each a linear forecast and a network that corrects it.
 
     Members differ in seed and, where the past does not settle it, in transform, normalisation and lookback;
-    ``members_`` holds them and ``choices_`` the errors of what was tried on the validation tail. Short series are
-    smoothed each for itself too, with ``local_share_`` in the forecast, as `RidgeForecaster` says.
+    ``members_`` holds them and ``choices_`` the errors of what was tried on the validation tail. Every series is
+    smoothed for itself too, with ``local_share_`` in the forecast, as `RidgeForecaster` says.
     """
 
     patch_length: int | str = option(

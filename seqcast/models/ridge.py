@@ -19,8 +19,8 @@ __all__ = ["RidgeForecaster"]
 class RidgeForecaster(WindowForecaster):
     """Forecast by ridge regression of the whole horizon on the window and the covariates, one for all series.
 
-    Where the past does not settle transform and lookback, it is the mean of some, each with another. Short series are
-    smoothed each for itself too (`local_smoothing`), and both are averaged.
+    Where the past does not settle transform and lookback, it is the mean of some, each with another. Every series is
+    smoothed for itself too (`local_smoothing`), and both are averaged.
 
     Attributes
     ----------
@@ -40,11 +40,11 @@ class RidgeForecaster(WindowForecaster):
     these windows, of what known covariates leave; of each its effect is added, the same at every step, as far as it is
     no noise. Where windows are few, B0 is all there is, unless the tail is clearly for more.
 
-    Local smoothing is for series of usually up to 1,000 rows and seasons of up to 24 steps, with ``lookback="auto"``,
-    without covariates or calendar columns, and unless the last value was chosen: level, damped trend or return to the
-    mean, and season, of values or of logarithms, are averaged by Akaike's weights. It reads the last 1,000 rows. The
-    quantiles move with the forecast and keep their width; paths written on step by step go without. Its share and the
-    verdict come from one tail.
+    Local smoothing is for seasons of up to 24 steps and panels of up to four million rows, with ``lookback="auto"``,
+    without calendar columns, and unless the last value was chosen: level, damped trend or return to the mean, and
+    season, of values or of logarithms, are averaged by Akaike's weights. It reads the last 1,000 rows of a series, less
+    the effects of known covariates. The quantiles move with the forecast and keep their width; paths written on step
+    by step go without. Its share and the verdict come from one tail.
 
     Examples
     --------
