@@ -97,13 +97,13 @@ def _no_effects(news: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
     return news.new_zeros(news.shape[2])
 
 
-def _no_smoothing(network: Any, train: Any) -> torch.Tensor:
-    return torch.zeros_like(network.linear.weight)
+def _no_smoothing(self: LinearSkip, *_: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(self.weight)
 
 
 ARMS: dict[str, Callable[[], Any]] = {
     "defaults": nullcontext,
-    "shrunk to the center": lambda: patch.object(_calibration, "linear_prior", _no_smoothing),
+    "shrunk to the center": lambda: patch.object(LinearSkip, "smoothed", _no_smoothing),
     "not shrunk to effects of covariates": lambda: patch.object(_effects, "_slopes", _no_effects),
     "smoothing only if best": lambda: patch.object(_calibration, "BEYOND_DOUBT", 0.0),
     "transforms with no more care": lambda: patch.object(_task, "SLIGHT", 0.0),

@@ -19,7 +19,7 @@ class RecordedStep:
     prepare : callable
         Of a batch, what `learn` reads. It may look at values, which a recording cannot.
     learn : callable
-        Of that, one step of the optimizer, and the loss, (), on the device.
+        Of that, one step of the optimizer, and the loss, (), on the device; the next step writes over it.
     generator : torch.Generator
         That dropout draws from.
     """
@@ -37,10 +37,11 @@ class RecordedStep:
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         inputs, self.n_steps = self.prepare(batch), self.n_steps + 1
         if self.n_steps <= N_WARM:
+            current = torch.cuda.current_stream(self.stream.device)
+            self.stream.wait_stream(current)
             with torch.cuda.stream(self.stream):
-                self.stream.wait_stream(torch.cuda.default_stream(self.stream.device))
                 loss = self.learn(inputs)
-            torch.cuda.current_stream(self.stream.device).wait_stream(self.stream)
+            current.wait_stream(self.stream)
             return loss
         if self.n_steps == N_WARM + 1:
             self._record(inputs)

@@ -266,6 +266,30 @@ def test_effects_are_taken_away_and_put_back():
     assert np.std(rest.values) < np.std(panel.values)
 
 
+@pytest.mark.parametrize("transform", ["none", "log", "asinh"])
+@pytest.mark.parametrize("wrong", [30.0, -9999.0, np.nan])
+def test_a_wrong_covariate_of_the_past_is_forgotten(transform, wrong):
+    X, y = driven(160)
+    model = RidgeForecaster(horizon=6, target_transform=transform).fit(X[:120], y[:120])
+    X.iloc[125] = wrong
+    found = model.update(X[120:160], y[120:160]).forecast(X=X[160:])
+    assert_allclose(found, y[160:], atol=1.0)
+
+
+def test_an_effect_goes_no_farther_than_twice_its_range():
+    X, y = driven()
+    model = RidgeForecaster(horizon=6, target_transform="log").fit(X[:120], y[:120])
+    at = model.panel_.extended(np.zeros(6, int), np.arange(120, 126), np.full((6, 1), 1e6))
+    assert model.local_.forecast(at, np.array([0]), np.array([120]), 6).max() < 1.3 * y.max()
+
+
+def test_a_series_whose_covariates_are_all_missing_is_not_smoothed():
+    X, y = driven()
+    model = RidgeForecaster(horizon=6).fit(X[:120], y[:120])
+    panel = replace(model.panel_, features=np.full_like(model.panel_.features, np.nan))
+    assert np.isnan(model.local_.forecast(panel, np.array([0]), np.array([120]), 6)).all()
+
+
 def test_only_what_is_known_ahead_has_an_effect():
     X, y = driven()
     model = RidgeForecaster(horizon=6, past_features=["x"]).fit(X[:120], y[:120])

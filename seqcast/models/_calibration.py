@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from seqcast.gains import NORMAL, half_width, is_doubtful, moments
-from seqcast.models._effects import linear_prior
+from seqcast.models._effects import smoothing_and_slopes
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.linear import RidgePath
 from seqcast.networks.normalization import window_center
@@ -86,7 +86,8 @@ def fit_linear(
     fits = len(train.rows) * len(network.linear.weight) <= MAX_HELD
     held = list(batches()) if fits else None  # targets that are missing take several passes
     source = batches if held is None else lambda: held
-    path = RidgePath(source, network.linear.expected, linear_prior(network, train), imputing_penalty=penalty or 1.0)
+    prior = network.linear.smoothed(*smoothing_and_slopes(network, train))
+    path = RidgePath(source, network.linear.expected, prior, imputing_penalty=penalty or 1.0)
     if penalty is None and validation is not None:
         penalty = _best_penalty(network, path, validation, at if is_few else None)
     elif penalty is None:

@@ -17,7 +17,7 @@ from seqcast.panel import Panel
 from seqcast.training import Sample
 from seqcast.transforms import TargetScaling
 
-__all__ = ["Effects", "linear_prior", "slopes_of"]
+__all__ = ["Effects", "smoothing_and_slopes"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -32,53 +32,60 @@ FLOOR = 1e-6  # of the variance of a covariate, which is 1 overall: less is no n
 
 @dataclass(frozen=True)
 class Effects:
-    """What covariates add to the target of each series of fit, in standard units of both."""
+    """What covariates add to the target of each series of fit.
+
+    It lies no farther outside what it was in fit than that is wide. A past row is missing where it would, or where a
+    covariate is missing; in a forecast that one counts as its mean.
+    """
 
     scaling: TargetScaling
     features: FeatureScaling
-    slopes: Floats  # (n_features,)
+    slopes: Floats  # (n_features,), in standard units of the target, for one of the covariate
+    low: float  # in fit, like `high`
+    high: float
 
     def removed(self, panel: Panel, number: Integers) -> Panel:
         """The panel without them; `number` (n_series,) is the place of its series among those of fit."""
-        own = number[panel.codes()]
-        rest = self.scaling.apply(panel.values, own) - self._at(panel.features)
-        return replace(panel, values=self.scaling.invert(rest, own))
+        effect, width, own = self._at(panel.features), self.high - self.low, number[panel.codes()]
+        is_usual = (effect >= self.low - width) & (effect <= self.high + width)
+        rest = self.scaling.apply(panel.values, own) - np.where(is_usual, effect, 0.0)
+        return replace(panel, values=np.where(is_usual, self.scaling.invert(rest, own), np.nan))
 
     def added(self, forecast: Floats, panel: Panel, series: Integers, positions: Integers, number: Integers) -> Floats:
         """Forecasts (n, horizon) of what is left, with them; `number` (n,) is the place of the series in fit."""
         ahead = positions[:, None] + np.arange(forecast.shape[1])
-        is_there = ahead < panel.lengths[series, None]
+        is_there, width = ahead < panel.lengths[series, None], self.high - self.low
         rows = panel.indptr[series, None] + np.where(is_there, ahead, 0)
-        standard = self.scaling.apply(forecast.T, number).T
-        effect = self._at(panel.features[rows.ravel()]).reshape(rows.shape)
-        return self.scaling.invert(standard + np.where(is_there, effect, 0.0), number)
+        effect = np.nan_to_num(self._at(panel.features[rows.ravel()])).reshape(rows.shape)
+        effect = np.where(is_there, effect.clip(self.low - width, self.high + width), 0.0)
+        return self.scaling.invert(self.scaling.apply(forecast.T, number).T + effect, number)
 
     def _at(self, features: Floats) -> Floats:
-        return np.nan_to_num(self.features.apply(features)) @ self.slopes
+        used = np.flatnonzero(self.slopes)
+        standard = (features[:, used] - self.features.center[used]) / self.features.scale[used]
+        return standard @ self.slopes[used]
+
+    @classmethod
+    def of(cls, panel: Panel, scaling: TargetScaling, features: FeatureScaling, slopes: Floats) -> "Effects | None":
+        """Effects with their range in a panel; None if there are none."""
+        effect = cls(scaling, features, slopes, 0.0, 0.0)._at(panel.features)
+        effect = effect[~np.isnan(effect)]
+        return cls(scaling, features, slopes, effect.min(), effect.max()) if np.any(effect) else None
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Effects":
         """Undo ``asdict``."""
-        return cls(TargetScaling(**state["scaling"]), FeatureScaling(**state["features"]), state["slopes"])
+        scaling, features = TargetScaling(**state["scaling"]), FeatureScaling(**state["features"])
+        return cls(**{**state, "scaling": scaling, "features": features})
 
 
 @torch.inference_mode()
-def linear_prior(network: ForecastNetwork, train: Sample) -> torch.Tensor:
-    """Coefficients that the linear skip is shrunk to, (n_columns, horizon).
+def smoothing_and_slopes(network: ForecastNetwork, train: Sample) -> tuple[torch.Tensor, torch.Tensor]:
+    """Exponential smoothing S (lookback, horizon) of what covariates leave, and their effects b (n_features,).
 
-    They are exponential smoothing S of what the covariates that are known ahead leave of the target, and their effects
-    b, one for all steps: ``b x(t + h) + S(y - b x)``, a regression with errors that are smoothed.
+    The effects, one for all steps, are those of ``b x(t + h) + S(y - b x)``, a regression with errors that are
+    smoothed, in units of the windows; they are 0 for covariates that are not known ahead.
     """
-    return network.linear.smoothed(*_smoothing_and_slopes(network, train))
-
-
-@torch.inference_mode()
-def slopes_of(network: ForecastNetwork, train: Sample) -> torch.Tensor:
-    """These effects, (n_features,), in units of the windows."""
-    return _smoothing_and_slopes(network, train)[1]
-
-
-def _smoothing_and_slopes(network: ForecastNetwork, train: Sample) -> tuple[torch.Tensor, torch.Tensor]:
     n_known = len(network.known) - network.linear.n_calendar
     known = network.known[:n_known] if n_known <= MAX_KNOWN else []  # calendar columns are the last
     most = min(

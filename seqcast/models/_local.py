@@ -1,6 +1,6 @@
 """LocalSmoothing: exponential smoothing of each series for itself, beside what is learned from all of them."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -9,20 +9,21 @@ import torch
 from numpy.typing import NDArray
 
 from seqcast.models._calibration import set_typical_scale
-from seqcast.models._effects import Effects, slopes_of
+from seqcast.models._effects import Effects, smoothing_and_slopes
 from seqcast.models._task import Choice, Split, make_task
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import fill_gaps
 from seqcast.networks.smoothing import WEEK, decomposed, smoothed, smoothing_errors, smoothing_forms
 from seqcast.panel import Panel
+from seqcast.training import Sample
 
-__all__ = ["LocalSmoothing", "effects_of"]
+__all__ = ["MAX_ROWS", "LocalSmoothing", "effects_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_ROWS = 1000  # the last of a series, that are read
-MAX_VALUES = 2**22  # of all series; more would take longer than all else
+MAX_VALUES = 2**22  # of all series together, that are read; more would take longer than all else
 LONGEST_SEASON = 24  # of which exponential smoothing can keep a profile
 N_FORMS = 5  # of each kind, that are kept for a series
 FAR = 0.5  # weight of the errors of a whole horizon beside those of one step
@@ -73,11 +74,6 @@ class LocalSmoothing:
         forms, shares = (torch.cat(parts, 2)[:, :, back].numpy() for parts in zip(*found, strict=True))
         return cls(panel.ids, season_length, kinds, forms, shares, np.ones(panel.n_series), effects)
 
-    @property
-    def reach(self) -> int:
-        """Rows before the origin that a forecast reads, at most."""
-        return MAX_ROWS
-
     def forecast(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         """Forecasts (n, horizon); NaN for a label without a share or that fit did not see, or with too few rows."""
         number = self._number(panel)
@@ -94,13 +90,9 @@ class LocalSmoothing:
         smoothed = self.forecast(panel, series, positions, forecast.shape[1])
         return self.share[self._number(panel)[series], None] * np.nan_to_num(smoothed - forecast)
 
-    def to_state(self) -> dict[str, Any]:
-        """Give everything as plain data and arrays."""
-        return asdict(self)
-
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "LocalSmoothing":
-        """Undo that; files of 0.1.0 have no effects."""
+        """Undo ``asdict``; files of 0.1.0 have no effects."""
         effects = state.get("effects")
         return cls(**{**state, "effects": Effects.from_state(effects) if effects else None})
 
@@ -132,7 +124,10 @@ class LocalSmoothing:
 
 @dataclass(frozen=True)
 class _Windows:
-    """Rows from the first known one to an origin, at the start of each row of a matrix; gaps are filled."""
+    """The last MAX_ROWS rows before an origin, from the first known one on, at the start of each row of a matrix.
+
+    Gaps are filled.
+    """
 
     z: torch.Tensor  # (n, length), less their center, in units of their spread, float64; NaN from the origin on
     observed: torch.Tensor  # (n, length)
@@ -192,11 +187,12 @@ def effects_of(
         lookback=choice.lookback, horizon=horizon, past_only=past_only, season_length=season_length
     )
     set_typical_scale(network, task.train)
-    before, all_of_it = (
-        Effects(task.scaling, task.features, (network.typical_scale * slopes_of(network, sample)).double().numpy())
-        for sample in (task.train, task.everything)
-    )
-    return before, all_of_it
+
+    def learned(sample: Sample) -> Effects | None:
+        slopes = network.typical_scale * smoothing_and_slopes(network, sample)[1]
+        return Effects.of(split.panel, task.scaling, task.features, slopes.double().numpy())
+
+    return learned(task.train), learned(task.everything)
 
 
 @torch.inference_mode()

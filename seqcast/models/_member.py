@@ -40,7 +40,7 @@ class Member:
         return {**asdict(self.choice), "penalty": self.penalty, "steps": steps, "share of the correction": share}
 
     def moved(self, device: torch.device) -> "Member":
-        """The member on a device; itself if it is there."""
+        """The member on a device; itself if it is on one of that type."""
         if self.model.device.type == device.type:
             return self
         return replace(self, model=replace(self.model, network=deepcopy(self.model.network).to(device)))

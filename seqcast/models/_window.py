@@ -1,8 +1,7 @@
 """WindowForecaster: from a panel to models of windows that are averaged, and their forecasts back."""
 
 import html
-from copy import copy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from seqcast._parameters import any_of, at_least, between, boolean, is_none, one
 from seqcast.base import BaseForecaster
 from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import share_to_keep, shares_of_series
-from seqcast.models._local import LocalSmoothing, effects_of
+from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of
 from seqcast.models._member import Member
 from seqcast.models._tail import TailCheck, tail_truth, verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
@@ -250,12 +249,12 @@ class WindowForecaster(BaseForecaster):
     @property
     def _reach(self) -> int:
         reach = max(m.architecture["lookback"] for m in self.members_)
-        return max(reach, self.local_.reach) if self.local_ else reach
+        return max(reach, MAX_ROWS) if self.local_ else reach
 
     def _stepper(self) -> "WindowForecaster":
-        """What writes a path on: the members, which read a window of it; local smoothing would read all of it again."""
-        stepper = copy(self)
-        stepper.local_ = None
+        """What writes a path on: the members, which read a window of it; local smoothing would read 1,000 rows."""
+        stepper = object.__new__(type(self))  # copy() would take the members from a GPU and back
+        stepper.__dict__ = {**vars(self), "local_": None}
         return stepper
 
     def __getstate__(self) -> dict[str, Any]:
@@ -281,7 +280,7 @@ class WindowForecaster(BaseForecaster):
         state = super()._get_state()
         if "members_" not in state:
             return state
-        local = self.local_.to_state() if self.local_ else None
+        local = asdict(self.local_) if self.local_ else None
         return {**state, "members_": [m.to_state() for m in self.members_], "local_": local}
 
     def _set_state(self, state: dict[str, Any]) -> None:
