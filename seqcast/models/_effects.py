@@ -70,7 +70,7 @@ class Effects:
         """Effects with their range in a panel; None if there are none."""
         effect = cls(scaling, features, slopes, 0.0, 0.0)._at(panel.features)
         effect = effect[~np.isnan(effect)]
-        return cls(scaling, features, slopes, effect.min(), effect.max()) if np.any(effect) else None
+        return cls(scaling, features, slopes, float(effect.min()), float(effect.max())) if np.any(effect) else None
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Effects":
