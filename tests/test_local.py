@@ -296,13 +296,17 @@ def test_only_what_is_known_ahead_has_an_effect():
     assert model.local_.effects is None
 
 
-def test_covariates_of_later_steps_and_values_after_the_origin_do_not_matter():
+@pytest.mark.parametrize("transform", ["none", "log", "asinh"])
+def test_values_from_the_origin_on_and_covariates_after_the_horizon_do_not_matter(transform):
     X, y = driven()
-    model = RidgeForecaster(horizon=6).fit(X[:120], y[:120])
-    changed_X, changed_y = X.copy(), y.copy()
-    changed_X.iloc[106:], changed_y.iloc[100:] = 9.0, 1e3
-    forecasts = [model.forecast(X=a[:106], history=b[:100]) for a, b in ((X, y), (changed_X, changed_y))]
-    assert_allclose(*forecasts, rtol=0)
+    model = RidgeForecaster(horizon=6, target_transform=transform).fit(X[:120], y[:120])
+    values, features, later = model.panel_.values.copy(), model.panel_.features.copy(), model.panel_.features.copy()
+    values[100:], features[106:], later[105:] = 1e3, 1.5, 1.5
+    at = np.array([0]), np.array([100]), 6
+    expected = model.local_.forecast(model.panel_, *at)
+    changed = replace(model.panel_, values=values, features=features)
+    assert_array_equal(model.local_.forecast(changed, *at), expected)
+    assert np.any(model.local_.forecast(replace(changed, features=later), *at) != expected)  # this step is forecast
 
 
 def test_a_long_series_is_smoothed_by_its_last_rows():
