@@ -74,7 +74,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : Series, DataFrame or array of shape (n_rows, n_features)
-            Covariates; without `y` the series themselves.
+            Covariates, NaN where one is missing; without `y` the series themselves.
         y : Series, DataFrame or array of shape (n_rows,) or (n_rows, n_series)
             Series; wide frame, whose columns are series; (series, time) panel; array. NaN is a missing reading.
 

@@ -61,7 +61,7 @@ def make_windows(
     values : ndarray of shape (n_rows,)
         The target in standard units, NaN where masked.
     features : ndarray of shape (n_rows, n_features)
-        Covariates in standard units, NaN where unknown (becomes 0, their mean).
+        Covariates in standard units, NaN where they are missing.
     indptr : ndarray of shape (n_series + 1,)
         Series i is rows ``indptr[i]:indptr[i + 1]``.
     lookback, horizon : int
@@ -86,7 +86,7 @@ def make_windows(
     data = np.zeros((lookback + len(values) + padding * n_series, 2 + features.shape[1]), np.float32)
     data[rows, 0] = np.nan_to_num(values)
     data[rows, 1] = ~np.isnan(values)
-    data[rows, 2:] = np.nan_to_num(features)
+    data[rows, 2:] = features
     return Windows(torch.from_numpy(data).to(device), origins, lookback, horizon)
 
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from seqcast import GRUForecaster, RidgeForecaster
 from seqcast.models._effects import _slopes
 from seqcast.networks.linear import LinearSkip
-from seqcast.networks.normalization import continued_back
+from seqcast.networks.normalization import bridged, continued_back
 
 MONTHS = pd.period_range("2010-01", freq="M", periods=140)
 
@@ -153,3 +153,71 @@ def test_gaps_of_the_target_are_no_zeros():
     ahead = X[120:126]
     rise = model.forecast(X=ahead.assign(a=ahead["a"] + 1)) - model.forecast(X=ahead)
     assert_allclose(rise, 2.0, rtol=0.3)
+
+
+def test_a_reading_that_is_late_is_bridged_where_none_was_missing_in_fit():
+    y, X = driven()
+    X = X + np.linspace(0, 40, len(X))[:, None]  # the mean is far from the last values
+    y = y + 2 * X["a"]
+    late = X[120:126].copy()
+    late.loc[MONTHS[124:126], "a"] = np.nan
+    found = []
+    for rows in (X[120:126], late):
+        model = GRUForecaster(horizon=6, max_steps=2, hidden_size=8, n_members=1, random_state=0)
+        found.append(model.fit(X[:120], y[:120]).update(rows, y[120:126]).forecast(X=X[126:132]))
+    assert np.abs(found[1] - found[0]).max() < 8
+    assert np.abs(found[1] - y[126:132]).mean() < 6
+
+
+def test_a_past_gap_is_not_bridged_with_what_comes_after_the_origin():
+    days = pd.date_range("2024-01-01", periods=520, freq="D")
+    X = pd.DataFrame({"a": np.random.default_rng(0).normal(size=520)}, index=days)
+    y = 3 * X["a"].shift(1).fillna(0).rename("y") + X["a"].shift(2).fillna(0)
+    X.loc[days[504:506], "a"] = np.nan
+    model = RidgeForecaster(horizon=2, past_features=["a"], local_smoothing=False).fit(X[:500], y[:500])
+    found = []
+    for later in (0.0, 100.0):
+        X.loc[days[506:], "a"] += later
+        model.update(X[500:], y[500:], overwrite=True)
+        found.append(model.residuals(n_origins=16))
+    assert_allclose(found[0].loc[days[505]], found[1].loc[days[505]], atol=1e-5)
+    assert np.abs(found[0].loc[days[506]] - found[1].loc[days[506]]).max() > 10
+
+
+def test_gaps_of_features_are_lines_if_known_ahead_and_else_keep_the_last_value():
+    nan = torch.nan
+    features = torch.tensor([[nan, 1.0, nan, nan, 4.0, nan], [nan] * 6, [1.0, 2.0, 3.0, nan, nan, 6.0]])[..., None]
+    lines, kept = (bridged(features, torch.tensor([only]), 1)[..., 0].tolist() for only in (False, True))
+    assert lines == [[1.0, 1.0, 2.0, 3.0, 4.0, 4.0], [0.0] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]
+    assert kept == [[0.0, 1.0, 1.0, 1.0, 4.0, 4.0], [0.0] * 6, [1.0, 2.0, 3.0, 3.0, 3.0, 6.0]]
+
+
+def test_a_covariate_with_gaps_in_fit_does_as_well_as_without():
+    y, X = driven()
+    X = X + np.linspace(0, 40, len(X))[:, None]
+    y = y + 2 * X["a"]
+    gappy = X.copy()
+    gappy.loc[MONTHS[np.random.default_rng(0).permutation(115)[:6]], "a"] = np.nan
+    error = [
+        np.abs(RidgeForecaster(horizon=6).fit(x[:126], y[:126]).forecast(X=x[126:132]) - y[126:132]).mean()
+        for x in (X, gappy)
+    ]
+    assert error[1] < 2 * error[0]
+
+
+def test_what_an_effect_was_before_the_first_origin_is_no_measure_of_it():
+    y, X = driven()
+    X.loc[MONTHS[2], "a"] = 30.0
+    effects = RidgeForecaster(horizon=6).fit(X[:126], y[:126]).local_.effects
+    at_that = X.iloc[2, 0] * effects.slopes[0] / effects.features.scale[0]
+    assert at_that > effects.high + (effects.high - effects.low)
+
+
+def test_a_covariate_that_is_missing_ahead_goes_on_as_before():
+    y, X = driven()
+    X = X + np.linspace(0, 40, len(X))[:, None]  # the mean is far from the last values
+    y = y + 2 * X["a"]
+    model = RidgeForecaster(horizon=6).fit(X[:126], y[:126])
+    gappy = X[126:132].copy()
+    gappy.loc[MONTHS[129:132], "a"] = np.nan
+    assert np.abs(model.forecast(X=gappy) - model.forecast(X=X[126:132])).max() < 25

@@ -34,8 +34,8 @@ FLOOR = 1e-6  # of the variance of a covariate, which is 1 overall: less is no n
 class Effects:
     """What covariates add to the target of each series of fit.
 
-    It lies no farther outside what it was in fit than that is wide. A past row is missing where it would, or where a
-    covariate is missing; in a forecast that one counts as its mean.
+    It lies no farther outside what it was in fit than that is wide. A past row is missing where it lies half as far
+    outside, or where a covariate is missing; ahead it is then the last that is known.
     """
 
     scaling: TargetScaling
@@ -47,7 +47,7 @@ class Effects:
     def removed(self, panel: Panel, number: Integers) -> Panel:
         """The panel without them; `number` (n_series,) is the place of its series among those of fit."""
         effect, width, own = self._at(panel.features), self.high - self.low, number[panel.codes()]
-        is_usual = (effect >= self.low - width) & (effect <= self.high + width)
+        is_usual = (effect >= self.low - width / 2) & (effect <= self.high + width / 2)
         rest = self.scaling.apply(panel.values, own) - np.where(is_usual, effect, 0.0)
         return replace(panel, values=np.where(is_usual, self.scaling.invert(rest, own), np.nan))
 
@@ -56,7 +56,7 @@ class Effects:
         ahead = positions[:, None] + np.arange(forecast.shape[1])
         is_there, width = ahead < panel.lengths[series, None], self.high - self.low
         rows = panel.indptr[series, None] + np.where(is_there, ahead, 0)
-        effect = np.nan_to_num(self._at(panel.features[rows.ravel()])).reshape(rows.shape)
+        effect = np.nan_to_num(self._at(_kept(panel)))[rows]
         effect = np.where(is_there, effect.clip(self.low - width, self.high + width), 0.0)
         return self.scaling.invert(self.scaling.apply(forecast.T, number).T + effect, number)
 
@@ -66,9 +66,12 @@ class Effects:
         return standard @ self.slopes[used]
 
     @classmethod
-    def of(cls, panel: Panel, scaling: TargetScaling, features: FeatureScaling, slopes: Floats) -> "Effects | None":
-        """Effects with their range in a panel; None if there are none."""
-        effect = cls(scaling, features, slopes, 0.0, 0.0)._at(panel.features)
+    def of(cls, learnt: Floats, scaling: TargetScaling, features: FeatureScaling, slopes: Floats) -> "Effects | None":
+        """Effects with their range where they were learned, by covariates (n_rows, n_features); None if there are none.
+
+        Before the first origin an effect can be anything: no error has told it.
+        """
+        effect = cls(scaling, features, slopes, 0.0, 0.0)._at(learnt)
         effect = effect[~np.isnan(effect)]
         return cls(scaling, features, slopes, float(effect.min()), float(effect.max())) if np.any(effect) else None
 
@@ -77,6 +80,13 @@ class Effects:
         """Undo ``asdict``."""
         scaling, features = TargetScaling(**state["scaling"]), FeatureScaling(**state["features"])
         return cls(**{**state, "scaling": scaling, "features": features})
+
+
+def _kept(panel: Panel) -> Floats:
+    """Covariates of a panel (n_rows, n_features); where one is missing, the last of its series that is known."""
+    row, start = np.arange(len(panel.features))[:, None], np.repeat(panel.indptr[:-1], panel.lengths)[:, None]
+    last = np.maximum.accumulate(np.where(np.isnan(panel.features), start, row), axis=0)
+    return np.take_along_axis(panel.features, last, axis=0)
 
 
 @torch.inference_mode()

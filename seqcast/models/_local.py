@@ -190,7 +190,9 @@ def effects_of(
 
     def learned(sample: Sample) -> Effects | None:
         slopes = network.typical_scale * smoothing_and_slopes(network, sample)[1]
-        return Effects.of(split.panel, task.scaling, task.features, slopes.double().numpy())
+        positions = split.panel.steps() - split.panel.first[split.panel.codes()]
+        is_learnt = positions >= int(sample.windows.positions(sample.rows).min())
+        return Effects.of(split.panel.features[is_learnt], task.scaling, task.features, slopes.double().numpy())
 
     return learned(task.train), learned(task.everything)
 

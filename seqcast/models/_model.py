@@ -41,7 +41,7 @@ class FeatureScaling:
         return cls(center, np.where(scale > 1e-12 * np.maximum(np.abs(center), 1e-300), scale, 1.0))
 
     def apply(self, features: Floats) -> Floats:
-        """Give covariates in standard units, NaN where they are unknown."""
+        """Give covariates in standard units, NaN where they are missing."""
         return (features - self.center) / self.scale
 
 

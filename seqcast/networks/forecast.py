@@ -8,7 +8,7 @@ from torch import nn
 from seqcast.networks.embedding import PatchEmbedding
 from seqcast.networks.heads import DistributionHead, Head, QuantileHead
 from seqcast.networks.linear import LinearSkip
-from seqcast.networks.normalization import continued_back, fill_gaps, window_center, window_scale
+from seqcast.networks.normalization import bridged, continued_back, fill_gaps, window_center, window_scale
 
 __all__ = ["ForecastNetwork", "Inputs", "Normalised"]
 
@@ -114,7 +114,7 @@ class ForecastNetwork(nn.Module):
         if self.knows_series:
             features, series = features[..., :-1], features[..., -1].amax(1).long()
         if features.shape[2]:
-            features = continued_back(features, windows)
+            features = bridged(continued_back(features, windows), ~self.is_known[-1], self.season_length or 1)
         if self.has_past_only:
             features = features * self.is_known
         z = (value - center) / scale * observed

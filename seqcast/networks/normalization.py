@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-__all__ = ["NORMALIZATIONS", "continued_back", "fill_gaps", "window_center", "window_scale"]
+__all__ = ["NORMALIZATIONS", "bridged", "continued_back", "fill_gaps", "window_center", "window_scale"]
 
 NORMALIZATIONS = ("mean", "mean_std", "last")
 
@@ -66,6 +66,22 @@ def continued_back(features: torch.Tensor, windows: torch.Tensor) -> torch.Tenso
         return features
     steps = torch.arange(features.shape[1], device=features.device).maximum(first)  # (n, steps)
     return features.gather(1, steps[..., None].expand_as(features))
+
+
+def bridged(features: torch.Tensor, is_past_only: torch.Tensor, season_length: int) -> torch.Tensor:
+    """Features (n, steps, k) with their gaps, NaN, filled like those of the target.
+
+    Those that are not known ahead, by `is_past_only` (k,), stay in a gap what they were before it.
+    """
+    missing = features.isnan()
+    if not missing.any():
+        return features
+    steps = torch.arange(features.shape[1], device=features.device)[:, None]
+    before = torch.where(missing, -1, steps).cummax(1).values  # (n, steps, k)
+    kept = features.nan_to_num().gather(1, before.clamp(min=0))
+    z, known = (x.mT.flatten(0, 1) for x in (features.nan_to_num(), ~missing))  # (n * k, steps)
+    filled = fill_gaps(z, known.to(z), season_length).unflatten(0, (len(features), -1)).mT
+    return torch.where(is_past_only, kept, filled)
 
 
 def _seasonal_means(z: torch.Tensor, observed: torch.Tensor, season_length: int) -> torch.Tensor:
