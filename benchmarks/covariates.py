@@ -32,17 +32,32 @@ class Process(NamedTuple):
     best: np.ndarray
 
 
-def driven(*effects: float, lag: int = 0) -> Callable[[np.random.Generator, int], Process]:
-    """A season of 12, autoregressive errors, and what covariates do, this many steps later."""
+def driven(*effects: float, lag: int = 0, trend: float = 0.0) -> Callable[[np.random.Generator, int], Process]:
+    """A season of 12, autoregressive errors, and what covariates, with this trend, do so many steps later."""
 
     shapes = ((STAYS, len(effects)), (RETURNS, 1))
 
     def make(random: np.random.Generator, n: int) -> Process:
         X, e = (lfilter([1], [1, -phi], random.normal(size=(k, n + 300)))[:, 300 - lag :] for phi, k in shapes)
+        X += trend * np.arange(X.shape[1])
         mean = 20 + 3 * np.sin(2 * np.pi * np.arange(n) / 12) + np.array(effects) @ X[:, :n]
         start = n - HORIZON
         best = mean[start:] + RETURNS ** np.arange(1, HORIZON + 1) * e[0, start - 1]
         return _process(mean + e[0, :n], X[:, lag : lag + n], best)
+
+    return make
+
+
+def gappy(process: Callable[..., Process], *, is_late: bool = False) -> Callable[[np.random.Generator, int], Process]:
+    """The same with runs of three past readings of covariates missing, 15 % in all, or only the last two."""
+
+    def make(random: np.random.Generator, n: int) -> Process:
+        made = process(random, n)
+        X = made.X.copy()
+        for column in X:
+            first = [n - HORIZON - 2] if is_late else random.integers(0, n - HORIZON - 2, n // 20)
+            X.loc[X.index[[k for start in first for k in range(start, min(start + 3, n - HORIZON))]], column] = np.nan
+        return made._replace(X=X)
 
     return make
 
@@ -64,6 +79,11 @@ PROCESSES: dict[str, Callable[[np.random.Generator, int], Process]] = {
     "neither acts": driven(0.0, 0.0),
     "both act a step later": driven(1.5, -1.0, lag=1),
     "unrelated random walks": unrelated_walks,
+    "both act, gaps": gappy(driven(1.5, -1.0)),
+    "both act, trends": driven(1.5, -1.0, trend=0.2),
+    "both act, trends, gaps": gappy(driven(1.5, -1.0, trend=0.2)),
+    "both act, last two late": gappy(driven(1.5, -1.0), is_late=True),
+    "both act, trends, last two late": gappy(driven(1.5, -1.0, trend=0.2), is_late=True),
 }
 
 
@@ -84,14 +104,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, default=20, help="of each kind (default 20)")
     parser.add_argument("--rows", type=int, nargs="+", default=[100, 300], help="of a series (default 100 300)")
+    parser.add_argument("--kind", nargs="+", default=list(PROCESSES), choices=list(PROCESSES), metavar="NAME")
     parser.add_argument("--model", nargs="+", default=list(ARMS), choices=list(ARMS), metavar="NAME")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     print(f"{datetime.date.today()}, seqcast {seqcast.__version__}, {arguments.series} series of each kind\n")
     print(f"| covariates | rows | {' | '.join(arguments.model)} |\n{'|---' * (2 + len(arguments.model))}|")
-    for (name, make), n in tqdm(list(product(PROCESSES.items(), arguments.rows)), desc="covariates"):
-        made = [make(np.random.default_rng(seed), n + HORIZON) for seed in range(arguments.series)]
+    for name, n in tqdm(list(product(arguments.kind, arguments.rows)), desc="covariates"):
+        made = [PROCESSES[name](np.random.default_rng(seed), n + HORIZON) for seed in range(arguments.series)]
         cells = [f"{_error(made, *ARMS[arm]):.2f}" for arm in arguments.model]
         tqdm.write(f"| {name} | {n} | {' | '.join(cells)} |")
 
