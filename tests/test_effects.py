@@ -184,12 +184,33 @@ def test_a_past_gap_is_not_bridged_with_what_comes_after_the_origin():
     assert np.abs(found[0].loc[days[506]] - found[1].loc[days[506]]).max() > 10
 
 
-def test_gaps_of_features_are_lines_if_known_ahead_and_else_keep_the_last_value():
+def test_gaps_of_features_are_straight_lines_and_level_at_the_ends():
     nan = torch.nan
     features = torch.tensor([[nan, 1.0, nan, nan, 4.0, nan], [nan] * 6, [1.0, 2.0, 3.0, nan, nan, 6.0]])[..., None]
-    lines, kept = (bridged(features, torch.tensor([only]), 1)[..., 0].tolist() for only in (False, True))
-    assert lines == [[1.0, 1.0, 2.0, 3.0, 4.0, 4.0], [0.0] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]
-    assert kept == [[0.0, 1.0, 1.0, 1.0, 4.0, 4.0], [0.0] * 6, [1.0, 2.0, 3.0, 3.0, 3.0, 6.0]]
+    is_known = torch.tensor([True] * 3 + [False] * 3)[:, None]
+    assert_allclose(
+        bridged(features, torch.ones_like(is_known), 1)[..., 0],
+        [[1.0, 1.0, 2.0, 3.0, 4.0, 4.0], [0.0] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]],
+        atol=1e-6,
+    )
+    assert_allclose(bridged(features, is_known, 1)[:, :3, 0], [[1.0] * 3, [0.0] * 3, [1.0, 2.0, 3.0]], atol=1e-6)
+
+
+def test_a_day_of_the_week_that_is_never_known_is_filled_from_the_others():
+    features = torch.full((1, 28, 1), 100.0)
+    features[0, 5::7] = features[0, 6::7] = torch.nan
+    assert_allclose(bridged(features, torch.ones(28, 1, dtype=torch.bool), 7), torch.full((1, 28, 1), 100.0))
+
+
+@pytest.mark.parametrize("calendar", [None, "auto"])
+def test_covariates_before_a_series_are_those_of_its_first_row_in_forecasts_too(calendar):
+    y, X = driven()
+    model = RidgeForecaster(horizon=6, lookback=24, calendar=calendar).fit(X, y)
+    network = model.members_[0].model.network
+    sample, *_ = model.members_[0].model._sample(model.panel_, np.array([0]), np.array([8]))
+    features = network.normalise(next(sample.batches(1))).features[0]
+    assert_allclose(features[:16], features[16:17].expand(16, -1))
+    assert features[16].abs().max() > 0
 
 
 def test_a_covariate_with_gaps_in_fit_does_as_well_as_without():

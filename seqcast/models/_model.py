@@ -185,9 +185,10 @@ class WindowModel:
         features = self.features.apply(cut.features)
         if self.network.knows_series:
             features = with_series(features, np.where(codes < len(self.ids), codes, -1))
+        is_before = cut.steps() < np.repeat(panel.first[series[first]], high - low)  # a series begins
         sample_windows = make_windows(
             scaling.apply(cut.values, codes),
-            features,
+            np.where(is_before[:, None], 0.0, features),
             cut.indptr,
             lookback=lookback,
             horizon=horizon,

@@ -16,7 +16,7 @@ from seqcast.metrics import seasonal_scale
 from seqcast.models._calibration import fit_linear, set_typical_scale
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
 from seqcast.networks.forecast import ForecastNetwork
-from seqcast.networks.normalization import NORMALIZATIONS, bridged
+from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
 from seqcast.paths import LEVELS
 from seqcast.reversion import may_wander
@@ -24,7 +24,7 @@ from seqcast.training import Sample
 from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed
 from seqcast.windows import tail_lengths
 
-__all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "split_in_time", "without_gaps"]
+__all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "split_in_time"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -100,18 +100,6 @@ class Task:
     validation: Sample | None
     everything: Sample
     tail: tuple[Integers, Integers]  # (n_validation,) each: series and times
-
-
-def without_gaps(panel: Panel, past_only: tuple[bool, ...], season_length: int) -> Panel:
-    """The panel with gaps of covariates filled: once, rather than in every window."""
-    missing = np.isnan(panel.features)
-    if not missing.any():
-        return panel
-    center, is_past_only = FeatureScaling.fitted(panel.features).center, torch.tensor(past_only)
-    features = torch.from_numpy(panel.features - center)
-    for i in np.unique(panel.codes()[missing.any(1)]):
-        features[panel.series(i)] = bridged(features[panel.series(i)][None], is_past_only, season_length)[0]
-    return replace(panel, features=features.numpy() + center)
 
 
 def split_in_time(panel: Panel, horizon: int, fraction: float) -> Split:

@@ -18,7 +18,7 @@ from seqcast.models._calibration import share_to_keep, shares_of_series
 from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of
 from seqcast.models._member import Member
 from seqcast.models._tail import TailCheck, tail_truth, verdict_of
-from seqcast.models._task import Choice, Split, choose, split_in_time, without_gaps
+from seqcast.models._task import Choice, Split, choose, split_in_time
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
@@ -69,10 +69,10 @@ class WindowForecaster(BaseForecaster):
         device = _device(self.device)
         calendar = Calendar.fitted(panel) if self.calendar == "auto" else Calendar()
         self.calendar_: tuple[str, ...] = calendar.cycles
-        past_only = (*self.schema_.past_mask.tolist(), *[False] * len(calendar))
-        panel = without_gaps(calendar.extend(panel), past_only, self.season_length_)
+        panel = calendar.extend(panel)
         split = split_in_time(panel, self.horizon, self.validation_fraction)
         wanted = self._wanted(panel)
+        past_only = (*self.schema_.past_mask.tolist(), *[False] * len(calendar))
         choices, self.choices_ = choose(
             split_in_time(panel, N_TAILS * self.horizon, self.validation_fraction),
             past_only,

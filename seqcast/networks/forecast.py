@@ -114,7 +114,7 @@ class ForecastNetwork(nn.Module):
         if self.knows_series:
             features, series = features[..., :-1], features[..., -1].amax(1).long()
         if features.shape[2]:
-            features = bridged(continued_back(features, windows), ~self.is_known[-1], self.season_length or 1)
+            features = bridged(continued_back(features, windows), self.is_known, self.season_length or 1)
         if self.has_past_only:
             features = features * self.is_known
         z = (value - center) / scale * observed

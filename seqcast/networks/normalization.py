@@ -68,20 +68,18 @@ def continued_back(features: torch.Tensor, windows: torch.Tensor) -> torch.Tenso
     return features.gather(1, steps[..., None].expand_as(features))
 
 
-def bridged(features: torch.Tensor, is_past_only: torch.Tensor, season_length: int) -> torch.Tensor:
-    """Features (n, steps, k) with their gaps, NaN, filled like those of the target.
+def bridged(features: torch.Tensor, is_known: torch.Tensor, season_length: int) -> torch.Tensor:
+    """Features (n, steps, k) with their gaps, NaN, filled like those of the target, about the mean of their window.
 
-    Those that are not known ahead, by `is_past_only` (k,), stay in a gap what they were before it.
+    What is not known at a step, by `is_known` (steps, k), fills no gap: nothing after the origin that comes late.
     """
     missing = features.isnan()
     if not missing.any():
         return features
-    steps = torch.arange(features.shape[1], device=features.device)[:, None]
-    before = torch.where(missing, -1, steps).cummax(1).values  # (n, steps, k)
-    kept = features.nan_to_num().gather(1, before.clamp(min=0))
-    z, known = (x.mT.flatten(0, 1) for x in (features.nan_to_num(), ~missing))  # (n * k, steps)
-    filled = fill_gaps(z, known.to(z), season_length).unflatten(0, (len(features), -1)).mT
-    return torch.where(is_past_only, kept, filled)
+    values, known = features.nan_to_num(), (~missing & is_known).to(features)
+    center = (values * known).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)  # (n, 1, k)
+    z, observed = (x.mT.flatten(0, 1) for x in (values - center, known))  # (n * k, steps)
+    return fill_gaps(z, observed, season_length).unflatten(0, (len(features), -1)).mT + center
 
 
 def _seasonal_means(z: torch.Tensor, observed: torch.Tensor, season_length: int) -> torch.Tensor:
