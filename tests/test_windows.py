@@ -16,7 +16,7 @@ def slow_window(values, features, position, lookback, horizon):
         if 0 <= row < len(values):
             if not np.isnan(values[row]):
                 out[k, :2] = values[row], 1
-            out[k, 2:] = np.nan_to_num(features[row])
+            out[k, 2:] = features[row]
     return out
 
 
