@@ -136,6 +136,14 @@ def test_shares_of_one_series_and_of_no_correction_are_the_common_one():
     assert_allclose(shares_of_series(*same, 2, 0.5), [0.5, 0.5])
 
 
+def test_what_helps_no_series_gets_no_share():
+    random, n_series = np.random.default_rng(0), 40
+    at = np.repeat(np.arange(n_series), 2), np.tile([50, 51], n_series)
+    correction = random.normal(0, 1, (2 * n_series, 12))
+    error = -0.1 * correction + random.normal(0, 1, correction.shape)
+    assert (shares_of_series(correction, error, np.ones_like(error), *at, n_series, 0.0) < 0.01).all()
+
+
 def test_few_errors_say_little_of_a_series():
     random, n_series = np.random.default_rng(0), 400
     series, positions = np.repeat(np.arange(n_series), 4), np.tile(np.arange(4), n_series)
@@ -187,6 +195,43 @@ def test_quantiles_move_with_the_forecast_and_do_not_cross():
     found = model.forecast(quantiles=levels).to_numpy()
     assert (np.diff(found, axis=1) >= 0).all()
     assert_allclose(found[:, 2], model.forecast(), rtol=1e-6)
+
+
+def test_quantiles_of_a_calm_series_are_narrower_than_those_of_a_wild_one_of_its_size():
+    random, n = np.random.default_rng(0), 12
+    season = 100 + 30 * np.sin(2 * np.pi * np.arange(96) / 12)
+    y = panel(**{f"s{k}": season + random.normal(0, (0.3, 6)[k % 2], 96) for k in range(n)})
+    model = RidgeForecaster(horizon=12).fit(y.iloc[:84])
+    widths = []
+    for local in (model.local_, replace(model.local_, width=None)):
+        model.local_ = local
+        low, high = (model.forecast(quantiles=[0.1, 0.9]).xs(level, axis=1, level=-1) for level in (0.1, 0.9))
+        widths.append((high - low).mean().to_numpy())
+        inside = ((y.iloc[84:] >= low) & (y.iloc[84:] <= high)).to_numpy().mean()
+        assert inside > 0.7
+    calm, wild = (np.array(widths)[:, start::2] for start in (0, 1))
+    assert calm[0].max() < 0.5 * wild[0].min()
+    assert (calm[0] < 0.6 * calm[1]).all()
+    assert (wild[0] > 0.7 * wild[1]).all()
+
+
+def test_spreads_are_the_geometric_mean_of_both_weighted_as_the_forecasts_are():
+    y = panel(a=seasonal(), b=seasonal(10, 1, phase=6))
+    model = RidgeForecaster(horizon=6).fit(y)
+    levels, local = [0.1, 0.5, 0.9], model.local_
+    at = np.arange(2), np.array([96, 96])
+    found = model._quantile_panel(model.panel_, *at, 6, levels)
+    model.local_ = None
+    own = model._quantile_panel(model.panel_, *at, 6, levels)
+    width = (local.width[:, None, None] * np.diff(own, axis=2)) * np.ones((2, 6, 2))
+    assert_allclose(np.diff(found, axis=2), width)
+    wide, narrow = (replace(local, width=None, share=share) for share in (local.share, np.zeros(2)))
+    assert_array_equal(wide.widths(model.panel_, np.arange(2)), [1, 1])  # of a file without widths
+    split = seqcast.models._task.split_in_time(model.panel_, 6, 0.1)
+    assert_array_equal(model._local_widths(narrow, split), [1, 1])
+    full = model._local_widths(replace(local, share=np.ones(2)), split)
+    half = model._local_widths(replace(local, share=np.full(2, 0.5)), split)
+    assert_allclose(half, np.sqrt(full))
 
 
 def test_a_series_that_was_not_there_is_left_to_the_members():

@@ -39,7 +39,7 @@ WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 OWN_DEVIATION = 0.15  # of the shares of series about the common one
 N_OWN = 4  # errors in a horizon of a series that say something of their own
 CHUNK = 4096
-MAX_HELD = 2**24  # regressors of all windows that are held in memory, 64 MiB
+MAX_HELD = 2**26  # regressors of all windows that are held in memory, 256 MiB
 ELASTICITIES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the size of the errors to the scale of the window
 N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
 
@@ -76,7 +76,8 @@ def fit_linear(
         network.linear.weight.zero_()
         return penalty
     is_few = len(train.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
-    train = _complete(train).thinned(max_windows)
+    train, is_complete = _complete(train)
+    train = train.thinned(max_windows)
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         for batch in train.batches(CHUNK):
@@ -84,7 +85,7 @@ def fit_linear(
             yield network.linear.design(past.z, past.features), *network.targets(batch, past)
 
     fits = len(train.rows) * len(network.linear.weight) <= MAX_HELD
-    held = list(batches()) if fits else None  # targets that are missing take several passes
+    held = list(batches()) if fits and not is_complete else None  # targets that are missing take several passes
     source = batches if held is None else lambda: held
     prior = network.linear.smoothed(*smoothing_and_slopes(network, train))
     path = RidgePath(source, network.linear.expected, prior, imputing_penalty=penalty or 1.0)
@@ -96,12 +97,15 @@ def fit_linear(
     return penalty
 
 
-def _complete(sample: Sample) -> Sample:
+def _complete(sample: Sample) -> tuple[Sample, bool]:
+    """The windows with all targets known, if they are four in five, else all; and whether these are complete."""
     observed = sample.windows.data[:, 1]
     known = torch.cat((observed.new_zeros(1, dtype=torch.int64), observed.long().cumsum(0)))
     origin = sample.rows + sample.windows.lookback
-    is_complete = known[origin + sample.windows.horizon] - known[origin] == sample.windows.horizon
-    return Sample(sample.windows, sample.rows[is_complete]) if is_complete.float().mean() >= 0.8 else sample
+    is_known = known[origin + sample.windows.horizon] - known[origin] == sample.windows.horizon
+    if is_known.float().mean() < 0.8:
+        return sample, False
+    return Sample(sample.windows, sample.rows[is_known]), True
 
 
 def _best_penalty(
@@ -213,9 +217,8 @@ def shares_of_series(
     """How much of a correction to keep in each of several series, (n_series,).
 
     The shares lie between 0 and 1, about the common one; of each its own tail says how likely it is, by mean absolute
-    errors, of which a horizon holds no more than `N_OWN` that are independent. The mean of what is likely is taken:
-    without a tail, and with much doubt of the common share, it lies somewhat nearer to a half. A single series has the
-    common one.
+    errors, of which a horizon holds no more than `N_OWN` that are independent. The mean of what is likely is taken.
+    Where the common one lies near 0 or 1, they lie as near to it. A single series has the common one.
 
     `positions` are those of the origins; the other parameters are those of `share_to_keep`.
     """
@@ -225,7 +228,7 @@ def shares_of_series(
     steps = positions[:, None] + np.arange(known.shape[1])
     cells = np.unique(np.stack([np.broadcast_to(series[:, None], steps.shape), steps])[:, known > 0], axis=1)
     n_independent = np.bincount(cells[0], minlength=n_series)[:, None] * min(N_OWN / known.shape[1], 1)
-    deviation = OWN_DEVIATION * np.sqrt(1 - 1 / n_series)
+    deviation = min(OWN_DEVIATION, 2 * common, 2 - 2 * common) * np.sqrt(1 - 1 / n_series)
     likely = -n_independent * loss - (shares - common) ** 2 / (2 * max(deviation, 1e-3) ** 2)
     return softmax(likely, axis=1) @ shares
 

@@ -51,6 +51,7 @@ class LocalSmoothing:
     shares: NDArray[np.float32]  # (n_kinds, N_FORMS, n_series)
     share: Floats  # (n_series,), in the forecast
     effects: Effects | None = None  # of covariates
+    width: Floats | None = None  # (n_series,), what the spread of a forecast with it is multiplied by
 
     @staticmethod
     def suits(ends: Integers, season_length: int) -> bool:
@@ -90,9 +91,14 @@ class LocalSmoothing:
         smoothed = self.forecast(panel, series, positions, forecast.shape[1])
         return self.share[self._number(panel)[series], None] * np.nan_to_num(smoothed - forecast)
 
+    def widths(self, panel: Panel, series: Integers) -> Floats:
+        """What the spreads of forecasts are multiplied by, (n,)."""
+        number = self._number(panel)[series]
+        return np.ones(len(number)) if self.width is None else np.where(number >= 0, self.width[number], 1.0)
+
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "LocalSmoothing":
-        """Undo ``asdict``; files of 0.1.0 have no effects."""
+        """Undo ``asdict``; files of 0.1.0 have neither effects nor widths."""
         effects = state.get("effects")
         return cls(**{**state, "effects": Effects.from_state(effects) if effects else None})
 

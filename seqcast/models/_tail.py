@@ -14,7 +14,7 @@ from seqcast.rolling import known_before
 from seqcast.training import EVALUATION_BATCH, Sample, TrainingOptions, is_cut_short
 from seqcast.verdict import N_WINDOWS, Tail, Training, Verdict, few_pairs, judge
 
-__all__ = ["TailCheck", "check_tail", "tail_truth", "verdict_of"]
+__all__ = ["TailCheck", "check_tail", "tail_truth", "truth_at", "verdict_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -70,9 +70,14 @@ def verdict_of(checks: list[TailCheck], panel: Panel, split: Split, unit: Floats
 def tail_truth(panel: Panel, split: Split, horizon: int) -> tuple[Integers, Integers, Floats]:
     """What there is to forecast from these origins: series, positions and values (n, horizon), NaN where unknown."""
     series, positions = tail_origins(split, horizon)
+    return series, positions, truth_at(panel, split.ends, series, positions, horizon)
+
+
+def truth_at(panel: Panel, ends: Integers, series: Integers, positions: Integers, horizon: int) -> Floats:
+    """The values from origins on, (n, horizon), NaN from `ends` (n_series,) on."""
     ahead = positions[:, None] + np.arange(horizon)
     rows = panel.indptr[series, None] + np.minimum(ahead, panel.lengths[series, None] - 1)
-    return series, positions, np.where(ahead < split.ends[series, None], panel.values[rows], np.nan)
+    return np.where(ahead < ends[series, None], panel.values[rows], np.nan)
 
 
 def tail_origins(split: Split, horizon: int) -> tuple[Integers, Integers]:

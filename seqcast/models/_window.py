@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,7 +18,7 @@ from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import share_to_keep, shares_of_series
 from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of
 from seqcast.models._member import Member
-from seqcast.models._tail import TailCheck, tail_truth, verdict_of
+from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
@@ -34,6 +35,10 @@ Integers = NDArray[np.int64]
 N_TAILS = 3  # horizons, at least, by which choices are ranked
 LOCAL_SHARE, LOCAL_DEVIATION = 0.5, 0.15  # of local smoothing in a forecast, before the tail was looked at
 LEAST_SHARE = 0.01  # of it that is worth the time
+N_ORIGINS = 8  # of each series, whose errors say how wide the quantiles are to be
+SPREAD = (0.1, 0.9)  # quantiles by which the members say it
+SAID = np.sqrt(2 / np.pi) / (ndtri(SPREAD[1]) - ndtri(SPREAD[0]))  # mean absolute error, in their distance, if normal
+LEAST_WIDTH, MOST_WIDTH = 0.05, 5.0  # of the errors of local smoothing to those that the members say
 LEAST_LEFT = 0.01  # of a quantile of what is positive, when it is moved
 
 
@@ -129,7 +134,8 @@ class WindowForecaster(BaseForecaster):
         if share.any():
             if self.refit_tail:
                 local = LocalSmoothing.fitted(self.panel_, split.ends, all_of_it, **sizes)
-            self.local_ = replace(local, share=share)
+            local = replace(local, share=share)
+            self.local_ = replace(local, width=self._local_widths(local, split))
         return checks
 
     def _local_shares(self, local: LocalSmoothing, split: Split, forecast: Floats) -> tuple[Floats, Floats]:
@@ -144,6 +150,25 @@ class WindowForecaster(BaseForecaster):
         common = share_to_keep(moved, error, known, *at, prior=LOCAL_SHARE, deviation=LOCAL_DEVIATION, size=size)
         share = shares_of_series(moved, error, known, series, positions, panel.n_series, common)
         return np.where(share > LEAST_SHARE, share, 0.0), common * correction  # their own would flatter the verdict
+
+    def _local_widths(self, local: LocalSmoothing, split: Split) -> Floats:
+        """How wide the quantiles of each series are to be, in those of the members, (n_series,).
+
+        The geometric mean of both's spreads, weighted as the forecasts are: that of local smoothing by its mean
+        absolute error from some origins of fit, that of the members by what their quantiles say there.
+        """
+        panel, horizon = self.panel_, int(self.horizon)
+        ends = split.ends if self.refit_tail else split.cuts
+        first = np.maximum(ends // 3, ends - MAX_ROWS)
+        series = np.repeat(np.arange(panel.n_series), N_ORIGINS)
+        steps = (ends - 1 - first)[:, None] * np.arange(1, N_ORIGINS + 1) // N_ORIGINS
+        positions = (first[:, None] + steps).ravel()
+        error = truth_at(panel, ends, series, positions, horizon) - local.forecast(panel, series, positions, horizon)
+        quantiles = _mean([m.model.quantiles(panel, series, positions, list(SPREAD)) for m in self.members_])
+        said = np.where(np.isnan(error), 0.0, SAID * np.diff(quantiles)[..., 0])
+        made, said = (np.bincount(series, np.nansum(np.abs(x), 1), panel.n_series) for x in (error, said))
+        ratio = np.divide(made, said, out=np.ones(panel.n_series), where=said > 0)
+        return np.clip(ratio, LEAST_WIDTH, MOST_WIDTH) ** local.share
 
     def _is_local(self, choice: Choice) -> bool:
         """Whether local smoothing is wanted, and may do as well as what was chosen."""
@@ -236,10 +261,12 @@ class WindowForecaster(BaseForecaster):
         return self._smoothed(mean, panel, series, positions)[..., :-1]
 
     def _smoothed(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
-        """Move forecasts (n, horizon, n_outputs), the middle one the last, to local smoothing by its share."""
+        """Move forecasts (n, horizon, n_outputs), the middle one the last, to local smoothing, and spread them anew."""
         if self.local_ is None:
             return found
-        moved = found + self.local_.correction(panel, series, positions, found[..., -1])[..., None]
+        middle = found[..., -1]
+        spread = self.local_.widths(panel, series)[:, None, None] * (found - middle[..., None])
+        moved = (middle + self.local_.correction(panel, series, positions, middle))[..., None] + spread
         return np.maximum(moved, LEAST_LEFT * found) if self.target_transform_ == "log" else moved
 
     @property
