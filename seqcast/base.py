@@ -44,7 +44,7 @@ from seqcast.rolling import (
     scales_at,
 )
 from seqcast.schema import Schema
-from seqcast.times import season_length_of
+from seqcast.seasons import season_of
 from seqcast.verdict import Verdict, judge_history
 
 __all__ = ["BOUNDS", "BaseForecaster"]
@@ -63,7 +63,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
     """
 
     horizon: int = option(1, at_least(1), "Steps that are forecast at once, and by default.")
-    season_length: int | str = option("auto", _SEASON, 'Steps of a season; "auto" takes it from the frequency.')
+    season_length: int | str = option("auto", _SEASON, 'Steps of a season; "auto" goes by frequency or values.')
     freq: str | BaseOffset | None = option(None, _FREQ, "Frequency of pandas, or an exchange (XNYS); None infers it.")
     past_features: tuple = option((), _LABELS, "Columns of X known only up to the origin of a forecast.")
     bounds: tuple | None = option(None, BOUNDS, "Limits to which forecasts are clipped.")
@@ -104,7 +104,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         self.panel_: Panel = panel
         self.freq_: str = panel.axis.freq_name
         given = self.season_length
-        self.season_length_: int = season_length_of(panel.axis.freq) if given == "auto" else int(given)
+        self.season_length_: int = season_of(panel) if given == "auto" else int(given)
         self._fit_panel(panel)
 
     def predict(self, X: Any, *, quantiles: Sequence[float] | None = None) -> Any:

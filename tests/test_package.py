@@ -22,7 +22,7 @@ LAYERS = """
 exceptions _parameters
 times
 frames panel metrics
-schema rows splits
+schema rows seasons splits
 features resampling transforms windows
 networks
 recording
