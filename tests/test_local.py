@@ -12,6 +12,7 @@ import seqcast
 from seqcast import GRUForecaster, RidgeForecaster
 from seqcast.models._calibration import shares_of_series
 from seqcast.models._local import LocalSmoothing
+from seqcast.models._task import split_in_time
 from seqcast.networks.smoothing import decomposed, smoothed, smoothing_errors, smoothing_forms
 
 TINY = {"max_steps": 2, "hidden_size": 8, "n_members": 1, "random_state": 0}
@@ -225,13 +226,38 @@ def test_spreads_are_the_geometric_mean_of_both_weighted_as_the_forecasts_are():
     own = model._quantile_panel(model.panel_, *at, 6, levels)
     width = (local.width[:, None, None] * np.diff(own, axis=2)) * np.ones((2, 6, 2))
     assert_allclose(np.diff(found, axis=2), width)
-    wide, narrow = (replace(local, width=None, share=share) for share in (local.share, np.zeros(2)))
-    assert_array_equal(wide.widths(model.panel_, np.arange(2)), [1, 1])  # of a file without widths
-    split = seqcast.models._task.split_in_time(model.panel_, 6, 0.1)
-    assert_array_equal(model._local_widths(narrow, split), [1, 1])
+    model.local_ = replace(local, width=None)  # as of a file without widths
+    assert_allclose(np.diff(model._quantile_panel(model.panel_, *at, 6, levels), axis=2), np.diff(own, axis=2))
+    split = split_in_time(model.panel_, 6, 0.1)
+    assert_array_equal(model._local_widths(replace(local, share=np.zeros(2)), split), [1, 1])
     full = model._local_widths(replace(local, share=np.ones(2)), split)
     half = model._local_widths(replace(local, share=np.full(2, 0.5)), split)
     assert_allclose(half, np.sqrt(full))
+
+
+def test_one_outlier_hardly_widens_quantiles():
+    random = np.random.default_rng(0)
+    y = panel(**{f"s{k}": 100 + random.normal(0, 1, 96) for k in range(20)})
+    wild = y.copy()
+    wild.iloc[60, ::2] += 1000
+    plain, widened = (RidgeForecaster(horizon=12).fit(part).local_.width[::2] for part in (y, wild))
+    assert (widened < 1.3 * plain).all()
+
+
+def test_a_series_without_errors_says_nothing_of_width():
+    y = panel(**{f"s{k}": seasonal(100, k) for k in range(4)}, dead=np.zeros(96))
+    model = RidgeForecaster(horizon=6).fit(y)
+    assert model.local_share_[-1] > 0
+    assert model.local_.width[-1] == 1
+
+
+def test_widths_count_where_a_series_is_smoothed_only():
+    y = panel(a=seasonal(), b=seasonal(10, 1))
+    model = RidgeForecaster(horizon=6).fit(y)
+    model.local_ = replace(model.local_, width=np.full(2, 0.2))
+    found = model.forecast(history=y.iloc[:2], quantiles=[0.1, 0.9])
+    model.local_ = None
+    pd.testing.assert_frame_equal(found, model.forecast(history=y.iloc[:2], quantiles=[0.1, 0.9]))
 
 
 def test_a_series_that_was_not_there_is_left_to_the_members():
@@ -296,7 +322,7 @@ def test_what_covariates_leave_is_smoothed(transform):
     found, without = (np.abs(local.forecast(*at, 6)[0] - y[120:]).mean() for local in (model.local_, alone))
     assert found < 0.4
     assert without > 3 * found
-    moved = replace(model.local_, share=np.ones(1)).correction(*at, np.zeros((1, 6)))
+    moved = replace(model.local_, share=np.ones(1)).moved(np.zeros((1, 6, 1)), *at)[..., 0]
     assert_allclose(moved, model.local_.forecast(*at, 6))
 
 

@@ -16,6 +16,7 @@ from seqcast.paths import LEVELS
 from seqcast.training import EVALUATION_BATCH, Loss, Sample, loss_of
 
 __all__ = [
+    "N_OWN",
     "fit_elasticity",
     "fit_linear",
     "fit_width",

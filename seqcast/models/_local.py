@@ -86,15 +86,18 @@ class LocalSmoothing:
             out[part] = self._smoothed(windows, number[part], horizon)
         return self.effects.added(out, panel, series, positions, number) if self.effects else out
 
-    def correction(self, panel: Panel, series: Integers, positions: Integers, forecast: Floats) -> Floats:
-        """What is added to forecasts (n, horizon) that are to hold the share; 0 where there is none."""
-        smoothed = self.forecast(panel, series, positions, forecast.shape[1])
-        return self.share[self._number(panel)[series], None] * np.nan_to_num(smoothed - forecast)
+    def moved(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
+        """Forecasts (n, horizon, n_outputs), the middle one the last, with smoothing by its share, and spread anew."""
+        middle, number = found[..., -1:], self._number(panel)[series]
+        smoothed = self.forecast(panel, series, positions, found.shape[1])[..., None]
+        share, width = (x[number, None, None] for x in (self.share, self._widths))
+        is_moved = ~np.isnan(smoothed)
+        center = middle + np.where(is_moved, share * (smoothed - middle), 0.0)
+        return center + np.where(is_moved, width, 1.0) * (found - middle)
 
-    def widths(self, panel: Panel, series: Integers) -> Floats:
-        """What the spreads of forecasts are multiplied by, (n,)."""
-        number = self._number(panel)[series]
-        return np.ones(len(number)) if self.width is None else np.where(number >= 0, self.width[number], 1.0)
+    @property
+    def _widths(self) -> Floats:
+        return np.ones(len(self.share)) if self.width is None else self.width
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "LocalSmoothing":

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from seqcast._parameters import any_of, at_least, between, boolean, is_none, one_of, option, parameters, text
 from seqcast.base import BaseForecaster
 from seqcast.models._calendar import Calendar
-from seqcast.models._calibration import share_to_keep, shares_of_series
+from seqcast.models._calibration import N_OWN, share_to_keep, shares_of_series
 from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of
 from seqcast.models._member import Member
 from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
@@ -35,10 +35,11 @@ Integers = NDArray[np.int64]
 N_TAILS = 3  # horizons, at least, by which choices are ranked
 LOCAL_SHARE, LOCAL_DEVIATION = 0.5, 0.15  # of local smoothing in a forecast, before the tail was looked at
 LEAST_SHARE = 0.01  # of it that is worth the time
-N_ORIGINS = 8  # of each series, whose errors say how wide the quantiles are to be
+N_ORIGINS, N_STEPS = 8, 24  # of each series, at least, whose errors say how wide the quantiles are to be
 SPREAD = (0.1, 0.9)  # quantiles by which the members say it
 SAID = np.sqrt(2 / np.pi) / (ndtri(SPREAD[1]) - ndtri(SPREAD[0]))  # mean absolute error, in their distance, if normal
-LEAST_WIDTH, MOST_WIDTH = 0.05, 5.0  # of the errors of local smoothing to those that the members say
+LEAST_ERROR, MOST_ERROR = 0.1, 3.0  # of local smoothing, in those that the members say
+N_PRIOR = 3  # errors' worth of a prior that both are of one size
 LEAST_LEFT = 0.01  # of a quantile of what is positive, when it is moved
 
 
@@ -155,20 +156,24 @@ class WindowForecaster(BaseForecaster):
         """How wide the quantiles of each series are to be, in those of the members, (n_series,).
 
         The geometric mean of both's spreads, weighted as the forecasts are: that of local smoothing by its mean
-        absolute error from some origins of fit, that of the members by what their quantiles say there.
+        absolute error from some origins of fit, that of the members by what their quantiles say there. No error counts
+        more than three times what they say; of a series without any, and where there are few, that is believed.
         """
         panel, horizon = self.panel_, int(self.horizon)
         ends = split.ends if self.refit_tail else split.cuts
+        n_origins = max(N_ORIGINS, N_STEPS // horizon)
         first = np.maximum(ends // 3, ends - MAX_ROWS)
-        series = np.repeat(np.arange(panel.n_series), N_ORIGINS)
-        steps = (ends - 1 - first)[:, None] * np.arange(1, N_ORIGINS + 1) // N_ORIGINS
+        series = np.repeat(np.arange(panel.n_series), n_origins)
+        steps = np.maximum(ends - 1 - first, 0)[:, None] * np.arange(1, n_origins + 1) // n_origins
         positions = (first[:, None] + steps).ravel()
         error = truth_at(panel, ends, series, positions, horizon) - local.forecast(panel, series, positions, horizon)
         quantiles = _mean([m.model.quantiles(panel, series, positions, list(SPREAD)) for m in self.members_])
-        said = np.where(np.isnan(error), 0.0, SAID * np.diff(quantiles)[..., 0])
-        made, said = (np.bincount(series, np.nansum(np.abs(x), 1), panel.n_series) for x in (error, said))
-        ratio = np.divide(made, said, out=np.ones(panel.n_series), where=said > 0)
-        return np.clip(ratio, LEAST_WIDTH, MOST_WIDTH) ** local.share
+        known, said = ~np.isnan(error), SAID * np.diff(quantiles)[..., 0]
+        made = np.minimum(np.abs(np.nan_to_num(error)), MOST_ERROR * said)
+        made, said, count = (np.bincount(series, (x * known).sum(1), panel.n_series) for x in (made, said, known))
+        ratio = np.divide(made, said, out=np.ones(panel.n_series), where=made > 0)
+        told = count * min(N_OWN / horizon, 1)
+        return np.maximum(ratio, LEAST_ERROR) ** (local.share * told / (told + N_PRIOR))
 
     def _is_local(self, choice: Choice) -> bool:
         """Whether local smoothing is wanted, and may do as well as what was chosen."""
@@ -264,9 +269,7 @@ class WindowForecaster(BaseForecaster):
         """Move forecasts (n, horizon, n_outputs), the middle one the last, to local smoothing, and spread them anew."""
         if self.local_ is None:
             return found
-        middle = found[..., -1]
-        spread = self.local_.widths(panel, series)[:, None, None] * (found - middle[..., None])
-        moved = (middle + self.local_.correction(panel, series, positions, middle))[..., None] + spread
+        moved = self.local_.moved(found, panel, series, positions)
         return np.maximum(moved, LEAST_LEFT * found) if self.target_transform_ == "log" else moved
 
     @property

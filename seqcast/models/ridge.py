@@ -43,8 +43,8 @@ class RidgeForecaster(WindowForecaster):
     Local smoothing is for seasons of up to 24 steps and panels of up to four million rows, with ``lookback="auto"``,
     without calendar columns, and unless the last value was chosen: level, damped trend or return to the mean, and
     season, of values or of logarithms, are averaged by Akaike's weights. It reads the last 1,000 rows of a series, less
-    the effects of known covariates. The quantiles move with the forecast and keep their width; paths written on step
-    by step go without. Its share and the verdict come from one tail.
+    the effects of known covariates. The quantiles move with the forecast and are as wide as its errors in fit say too,
+    by its share; paths written on step by step go without. Its share and the verdict come from one tail.
 
     Examples
     --------
