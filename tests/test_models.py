@@ -511,3 +511,11 @@ def test_every_series_of_fit_has_a_vector_and_others_have_none(tmp_path):
     model.save(tmp_path / "model.seqcast")
     assert_series_equal(seqcast.load(tmp_path / "model.seqcast").forecast(), model.forecast())
     assert np.isfinite(model.forecast(history=monthly(30))).all()
+
+
+@pytest.mark.parametrize("n", [10, 12])
+def test_quantiles_of_very_short_series_stay_near_their_values(n):
+    for seed in range(40):
+        y = np.random.default_rng(seed).normal(size=n).cumsum()
+        found = RidgeForecaster(horizon=2).fit(y).forecast(quantiles=[0.1, 0.9])
+        assert np.abs(found - y.mean()).max() < 20 * np.ptp(y)

@@ -42,6 +42,7 @@ N_OWN = 4  # errors in a horizon of a series that say something of their own
 CHUNK = 4096
 MAX_HELD = 2**26  # regressors of all windows that are held in memory, 256 MiB
 ELASTICITIES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the size of the errors to the scale of the window
+SHORT_WINDOW = 12  # steps, of which fewer say too little of the size of the errors
 N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
 
 
@@ -259,8 +260,9 @@ def fit_elasticity(network: ForecastNetwork, train: Sample) -> None:
     """Set how the spread goes with the scale of the window, as it is most likely by the errors of training [1]_.
 
     In proportion (1) where calm and wild times take turns; not at all (0) where errors are as large in every window.
-    About the last value only, from which a random walk is far by chance. A standard deviation is taken at its word: of
-    panels that made better quantiles on validation parts.
+    About the last value only, from which a random walk is far by chance, and in windows of few steps, which may lie
+    together by chance. Other standard deviations are taken at their word: of panels that made better quantiles on
+    validation parts.
 
     References
     ----------
@@ -268,7 +270,7 @@ def fit_elasticity(network: ForecastNetwork, train: Sample) -> None:
        44(3), 461-465.
     """
     network.elasticity.fill_(1.0)
-    if network.normalization != "last":
+    if network.normalization != "last" and network.lookback >= SHORT_WINDOW:
         return
     errors, spread, scale = _errors(network, train)
     network.elasticity.fill_(min(ELASTICITIES, key=lambda e: _misfit(errors, spread * scale ** (e - 1))))
