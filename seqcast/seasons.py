@@ -9,19 +9,7 @@ from seqcast.times import season_length_of
 
 __all__ = ["season_of"]
 
-NATURAL = (
-    4,
-    5,
-    7,
-    12,
-    24,
-    48,
-    52,
-    60,
-    96,
-    144,
-    288,
-)  # steps, of the seasons of quarters, months, weeks, days and hours
+NATURAL = (4, 5, 7, 12, 24, 48, 52, 60, 96, 144, 288)  # steps of a year, a week, a day or an hour
 N_SERIES, N_ROWS = 50, 2000  # that are read: series at most, and of each the last rows, or ten seasons
 N_SEASONS = 4  # that a series must hold
 LEAST, LEAST_RISE = 0.4, 0.5  # correlation at the season, and how far it stands above the lowest within the season
@@ -64,7 +52,8 @@ def _correlations(piece: Floats, season: int) -> Floats | None:
     width = season + 1 - season % 2
     trend = pd.Series(piece).rolling(width, center=True, min_periods=season // 2 + 1).mean().to_numpy()
     rest = (piece - trend)[season // 2 : -(season // 2)]
-    if not np.nanstd(rest) > 1e-9 * np.nanmax(np.abs(piece)):
+    count = np.isfinite(rest).sum()
+    if count < 2 * season or not np.nanstd(rest) > 1e-9 * np.nanmax(np.abs(piece)):
         return None
-    r = acf(rest, nlags=season + 1, fft=True, missing="conservative")
-    return np.append(r, DOUBT / np.sqrt(np.isfinite(rest).sum()))
+    r = acf(np.nan_to_num(rest - np.nanmean(rest)), nlags=season + 1, fft=True)  # a gap counts as no correlation
+    return np.append(r, DOUBT / np.sqrt(count))

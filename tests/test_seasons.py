@@ -71,6 +71,14 @@ def test_gaps_do_not_hide_it():
     assert season_in(y) == 12
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("step", [2, 5, 40])
+def test_values_far_apart_say_nothing_and_warn_of_nothing(step):
+    y = np.full(400, np.nan)
+    y[::step] = np.random.default_rng(0).normal(size=len(y[::step]))
+    assert season_in(y) == 1
+
+
 def test_times_say_it_by_their_frequency():
     y = cycle(12, 240)
     assert season_in(y, pd.date_range("2020-01-01", periods=240, freq="D")) == 7
