@@ -7,7 +7,7 @@ import numpy as np
 from seqcast.ensembles._conformal import local_scales
 from seqcast.panel import Floats, Integers
 
-__all__ = ["Chain", "Rows", "lags_of", "make_chain"]
+__all__ = ["Chain", "Rows", "lags_of", "make_chain", "usual_errors"]
 
 
 class Rows(NamedTuple):
@@ -27,6 +27,11 @@ class Rows(NamedTuple):
         """Return some of the rows."""
         return Rows(*(part[which] for part in self))
 
+    def errors(self, actual: Floats) -> Floats:
+        """Errors (n, horizon) in widths."""
+        error = actual - self.forecast
+        return error / np.where(error < 0, self.width[..., 0], self.width[..., 1])
+
 
 class Chain(NamedTuple):
     """Origins a stride apart as dense arrays; the last one is the latest that is asked for."""
@@ -41,17 +46,32 @@ def lags_of(horizon: int, stride: int) -> Integers:
     return -(-np.arange(1, horizon + 1) // stride)
 
 
+def usual_errors(rows: Rows, actual: Floats, unit: Floats) -> Floats:
+    """Mean absolute error (horizon,) of the median series, by step, in units (n_series,) of the series.
+
+    What is known of a step before its first error: units alone are of another size than errors, so that scores would
+    change as errors arrive.
+    """
+    error = np.abs(rows.errors(actual)) / unit[rows.code, None]
+    known = ~np.isnan(error)
+    total, count = np.zeros((2, len(unit), error.shape[1]))
+    np.add.at(total, rows.code, np.where(known, error, 0.0))
+    np.add.at(count, rows.code, known)
+    usual = [np.median(t[n > 0] / n[n > 0]) if n.any() else 0.0 for t, n in zip(total.T, count.T, strict=True)]
+    return np.where(np.array(usual) > 0, usual, 1.0)
+
+
 def make_chain(rows: Rows, actual: Floats, stride: int, last: int, half_life: float, prior: Floats) -> Chain:
     """Scores and local scales of the origins before `last`, `stride` apart."""
     mine = (rows.step <= last) & ((last - rows.step) % stride == 0)
-    code, step, forecast, width = rows.taken(mine)
+    rows = rows.taken(mine)
+    code, step = rows.code, rows.step
     begin = int(step.min()) if len(step) else last
     index = (step - begin) // stride
-    shape = (len(prior), (last - begin) // stride + 1, forecast.shape[1])
+    shape = (len(prior), (last - begin) // stride + 1, rows.forecast.shape[1])
     error, size = np.full(shape, np.nan), np.ones(shape)
-    error[code, index] = actual[mine] - forecast
-    error[code, index] /= np.where(error[code, index] < 0, width[..., 0], width[..., 1])
-    size[code, index] = width.mean(axis=-1)
+    error[code, index] = rows.errors(actual[mine])
+    size[code, index] = rows.width.mean(axis=-1)
     scale = local_scales(error, lags_of(shape[2], stride), half_life, prior)
     score = error / scale
     loss = np.log(scale * size) + np.abs(score)

@@ -40,7 +40,7 @@ TINY = 1e-9
 def local_scales(errors: Floats, lags: Integers, half_life: float, prior: Floats) -> Floats:
     """Mean absolute error by step of what was known at each origin, older origins at a weight that halves.
 
-    `prior` (n_series,) counts as one error before the first; the result is (n_series, n_origins, horizon).
+    `prior` (n_series, horizon) counts as one error before the first; the result is (n_series, n_origins, horizon).
     """
     known = ~np.isnan(errors)
     share = 0.5 ** (1 / half_life)
@@ -54,8 +54,8 @@ def local_scales(errors: Floats, lags: Integers, half_life: float, prior: Floats
         seen, count = np.zeros((2, len(errors), n_origins, len(steps)))
         if lag < n_origins:
             seen[:, lag:], count[:, lag:] = total[:, :-lag, steps], weight[:, :-lag, steps]
-        out[..., steps] = (seen + fade * prior[:, None, None]) / (count + fade)
-    return np.maximum(out, 0.01 * prior[:, None, None])
+        out[..., steps] = (seen + fade * prior[:, None, steps]) / (count + fade)
+    return np.maximum(out, 0.01 * prior[:, None])
 
 
 def window_scores(scores: Floats, lags: Integers, origin: int, window: int) -> Floats:

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from seqcast._parameters import Rule, any_of, at_least, boolean, is_none, one_of, option, parameters, positive
 from seqcast.base import BaseForecaster
 from seqcast.baselines import SeasonalNaive
-from seqcast.ensembles._chains import Rows, lags_of, make_chain
+from seqcast.ensembles._chains import Rows, lags_of, make_chain, usual_errors
 from seqcast.ensembles._conformal import (
     FEWEST,
     Replay,
@@ -52,7 +52,7 @@ class _Places(NamedTuple):
     code: Integers  # (n_series,) number in fit; series from elsewhere follow
     shift: Integers  # (n_series,) grid steps by which it is moved: series from elsewhere to the end of the history
     resume: Integers  # (n_series,) position of the first origin whose forecast is not kept
-    prior: Floats  # (n_codes,)
+    prior: Floats  # (n_codes, horizon)
 
 
 @parameters
@@ -219,12 +219,11 @@ class ConformalForecaster(BaseForecaster):
         self.starts_, self.ends_, self.resume_ = panel.first, panel.ends, panel.ends
         early = panel.cut(np.arange(panel.n_series), np.zeros(panel.n_series, np.int64), panel.lengths - held)
         self.forecaster_ = self._fitted(early)
-        self.prior_ = scales(self, early)
         series, back = runs(held)
         positions = (panel.lengths - held)[series] + back
         forecast, width = self._forecasts(panel, series, positions, self.horizon, _has_quantiles(self.forecaster_))
         forecast[positions[:, None] + np.arange(self.horizon) >= panel.lengths[series][:, None]] = np.nan
-        self._choose(panel, Rows(series, panel.first[series] + positions, forecast, width))
+        self._choose(panel, Rows(series, panel.first[series] + positions, forecast, width), scales(self, early))
         if self.refit and held.any():
             self.forecaster_ = self._fitted(panel)
 
@@ -258,9 +257,11 @@ class ConformalForecaster(BaseForecaster):
                 )
         return fitted(self, member, panel)
 
-    def _choose(self, panel: Panel, rows: Rows) -> None:
+    def _choose(self, panel: Panel, rows: Rows, scale: Floats) -> None:
         """Choose the scale that foretells the calibration errors best, and keep the forecasts."""
         self.stride_, self.half_life_, self.uses_quantiles_ = 1, _HALF_LIVES[-1], False
+        units = [scale, np.ones(panel.n_series)]  # of errors, and of errors in widths
+        self.usual_, self.prior_ = np.ones(self.horizon), scale[:, None] + np.zeros(self.horizon)
         plain = rows._replace(width=np.ones((len(rows.code), 1, 2)))
         last, season = int(panel.ends.max()), self.season_length_
         actual = panel.values_at(rows.code, rows.step - panel.first[rows.code], self.horizon)
@@ -275,12 +276,14 @@ class ConformalForecaster(BaseForecaster):
         best = math.inf
         for uses_quantiles, stride, half_life in product(kinds, strides, _HALF_LIVES):
             used = (rows if uses_quantiles else plain).taken(compared)
-            prior = np.ones(panel.n_series) if uses_quantiles else self.prior_
+            usual = usual_errors(used, actual[compared], units[uses_quantiles])
+            prior = units[uses_quantiles][:, None] * usual
             loss = make_chain(used, actual[compared], stride, last, half_life, prior).loss
             loss = loss[:: -(strides[-1] // stride)]  # of the same origins, whatever the stride
             mean = float(loss[~np.isnan(loss)].mean()) + (_TIE if stride < strides[-1] else 0.0)
             if mean < best:
                 best, self.uses_quantiles_, self.stride_, self.half_life_ = mean, uses_quantiles, stride, half_life
+                self.usual_, self.prior_ = usual, prior
         kept = rows.step > last - 2 * self.window * self.stride_ - self.horizon
         self.rows_ = tuple((rows if self.uses_quantiles_ else plain).taken(kept))
         if self.method == "split":
@@ -289,7 +292,7 @@ class ConformalForecaster(BaseForecaster):
     def _warn_of_drift(self, panel: Panel, last: int) -> None:
         rows = Rows(*self.rows_)
         actual = panel.values_at(rows.code, rows.step - panel.first[rows.code], self.horizon)
-        chain = make_chain(rows, actual, self.stride_, last, self.half_life_, self._prior())
+        chain = make_chain(rows, actual, self.stride_, last, self.half_life_, self.prior_)
         p_value = drift_p_value(chain.scores, -(-self.horizon // self.stride_))
         if p_value < _DRIFTS:
             warnings.warn(
@@ -298,9 +301,6 @@ class ConformalForecaster(BaseForecaster):
                 CalibrationWarning,
                 stacklevel=6,
             )
-
-    def _prior(self) -> Floats:
-        return np.ones(len(self.prior_)) if self.uses_quantiles_ else self.prior_
 
     # Forecast
 
@@ -322,7 +322,7 @@ class ConformalForecaster(BaseForecaster):
         for phase in np.unique(at % self.stride_):
             mine = np.flatnonzero(at % self.stride_ == phase)
             last = int(at[mine].max())
-            chain = make_chain(rows, actual, self.stride_, last, self.half_life_, places.prior)
+            chain = make_chain(rows, actual, self.stride_, last, self.half_life_, places.prior[:, :horizon])
             index = chain.scale.shape[1] - 1 - (last - at[mine]) // self.stride_
             levels = np.array(quantiles)
             replay = self._replays.setdefault((int(phase), self.window), Replay())
@@ -363,7 +363,7 @@ class ConformalForecaster(BaseForecaster):
         code = np.array([known.get(key, -1) for key in keys])
         elsewhere = np.flatnonzero(code < 0)
         shift, resume = np.zeros(panel.n_series, np.int64), self.resume_[code] - panel.first
-        prior = self._prior()
+        prior = self.prior_
         if len(elsewhere):
             code[elsewhere] = len(known) + np.arange(len(elsewhere))
             asked = _latest(panel, series, positions)
@@ -371,7 +371,7 @@ class ConformalForecaster(BaseForecaster):
             shift[elsewhere] = end + (time - end) % self.stride_ - time
             resume[elsewhere] = np.maximum(asked[elsewhere] - FEWEST * self.stride_ - self.horizon, 1)
             own = np.ones(panel.n_series) if self.uses_quantiles_ else scales(self, panel)
-            prior = np.append(prior, own[elsewhere])
+            prior = np.concatenate([prior, own[elsewhere, None] * self.usual_])
         return _Places(code, shift, resume, prior)
 
     def _known_rows(
