@@ -47,18 +47,19 @@ def lags_of(horizon: int, stride: int) -> Integers:
 
 
 def usual_errors(rows: Rows, actual: Floats, unit: Floats) -> Floats:
-    """Mean absolute error (horizon,) of the median series, by step, in units (n_series,) of the series.
+    """Mean absolute error (horizon,) by step, in units (n_series,) of the series, none over thrice the median.
 
-    What is known of a step before its first error: units alone are of another size than errors, so that scores would
-    change as errors arrive.
+    It is what is known of a step before its first error: units alone are of another size than errors are, so that
+    scores would change as errors arrive.
     """
     error = np.abs(rows.errors(actual)) / unit[rows.code, None]
     known = ~np.isnan(error)
     total, count = np.zeros((2, len(unit), error.shape[1]))
     np.add.at(total, rows.code, np.where(known, error, 0.0))
     np.add.at(count, rows.code, known)
-    usual = [np.median(t[n > 0] / n[n > 0]) if n.any() else 0.0 for t, n in zip(total.T, count.T, strict=True)]
-    return np.where(np.array(usual) > 0, usual, 1.0)
+    means = [t[n > 0] / n[n > 0] for t, n in zip(total.T, count.T, strict=True)]
+    usual = np.array([np.minimum(m, 3 * np.median(m)).mean() if m.size else 0.0 for m in means])
+    return np.where(usual > 0, usual, 1.0)
 
 
 def make_chain(rows: Rows, actual: Floats, stride: int, last: int, half_life: float, prior: Floats) -> Chain:
