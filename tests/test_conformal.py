@@ -21,6 +21,7 @@ import seqcast
 from seqcast import (
     CalendarFeatures,
     ConformalForecaster,
+    Drift,
     HistoricAverage,
     LagFeatures,
     Naive,
@@ -120,7 +121,7 @@ def test_intervals_cover_exchangeable_scores_as_often_as_the_theorem_says():
 def test_local_scales_are_those_of_a_slow_second_implementation():
     rng = np.random.default_rng(3)
     errors = np.where(rng.random((2, 30, 3)) < 0.2, np.nan, rng.normal(size=(2, 30, 3)))
-    lags, half_life, prior = np.array([1, 2, 2]), 4.0, np.array([0.5, 2.0])
+    lags, half_life, prior = np.array([1, 2, 2]), 4.0, np.array([[0.5, 1.0, 1.5], [2.0, 2.0, 3.0]])
     found = local_scales(errors, lags, half_life, prior)
     for s, t, h in np.ndindex(errors.shape):
         total = weight = 0.0
@@ -129,7 +130,22 @@ def test_local_scales_are_those_of_a_slow_second_implementation():
                 w = 0.5 ** ((t - lags[h] - k) / half_life)
                 total, weight = total + w * abs(errors[s, k, h]), weight + w
         fade = 0.5 ** (t / half_life)
-        assert_allclose(found[s, t, h], (total + fade * prior[s]) / (weight + fade))
+        assert_allclose(found[s, t, h], (total + fade * prior[s, h]) / (weight + fade))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scales_begin_at_the_size_of_errors_not_of_the_steps_between_values(method):
+    n_series, n = 300, 60
+    steps = np.random.default_rng(5).normal(size=(n_series, n)) + 20 * np.arange(n)  # errors are a twentieth of a step
+    index = pd.MultiIndex.from_product([range(n_series), range(n)], names=["series", "t"])
+    panel = pd.Series(steps.ravel(), index=index)
+    known, last = panel[index.get_level_values(1) < n - 1], panel[index.get_level_values(1) == n - 1]
+    model = ConformalForecaster(
+        RegressionForecaster(LinearRegression(), lags=5), method=method, n_calibration=5, season_length=1
+    ).fit(known)
+    bounds = model.forecast(interval=0.8)
+    inside = (last >= bounds.iloc[:, 0]) & (last <= bounds.iloc[:, -1])
+    assert 0.74 < inside.mean() < 0.87
 
 
 def test_a_window_holds_the_latest_scores_that_are_known():
@@ -353,10 +369,11 @@ def test_in_doubt_origins_a_season_apart_calibrate_one_another(monkeypatch, gain
 
 
 def test_own_quantiles_are_the_scale_where_they_foretell_the_errors():
-    y = noise(600).cumsum()
-    model = ConformalForecaster(Naive(), season_length=1, horizon=5).fit(y)
+    walks = {f"slope {k}": noise(100, seed=k).cumsum() + k * np.arange(100) for k in range(30)}  # steps are no errors
+    model = ConformalForecaster(Drift(), season_length=1, horizon=5).fit(pd.DataFrame(walks))
     assert model.uses_quantiles_
-    width = model.forecast(interval=0.8).eval("upper - lower")
+    found = model.forecast(interval=0.8)
+    width = (found.xs("upper", axis=1, level=-1) - found.xs("lower", axis=1, level=-1)).mean(axis=1)
     assert width.iloc[4] / width.iloc[0] == pytest.approx(math.sqrt(5), rel=0.35)
 
 
