@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_LOOKBACK = 512
+DAY, MAX_WEEK = 24, 2016  # steps, at least and at most, of a season that may be a day and of seven of them
 SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
@@ -282,12 +283,17 @@ def _candidates(
 
 
 def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, ...]:
-    """A few lengths in whole seasons, up to a third of a usual series; two thirds for three seasons or many series."""
+    """A few lengths in whole seasons, up to a third of a usual series; two thirds for three seasons or many series.
+
+    Seven days of hours or finer steps may be half of it, and be long: days differ by the weekday.
+    """
     n_rows = int(np.median(cuts))
     season = season_length if 1 < season_length <= MAX_LOOKBACK else 8
     longest = max(n_rows // 3, min(2 * n_rows // 3, max(3 * season, len(cuts) * n_rows // 20)))
-    longest = min(MAX_LOOKBACK, longest)
-    lengths = [k * season for k in (1, 2, 3, 4, 7, 14, 21) if k * season <= longest]
+    lengths = [k * season for k in (1, 2, 3, 4, 7, 14, 21) if k * season <= min(longest, MAX_LOOKBACK)]
+    week = 7 * season
+    if season >= DAY and week not in lengths and week <= min(max(longest, n_rows // 2), MAX_WEEK):
+        lengths.append(week)
     lengths = [n for n in lengths if n >= min(horizon, lengths[-1] // 2, 96)][-5:]
     if MAX_LOOKBACK < season_length <= n_rows // 4:
         lengths.append(season_length)
