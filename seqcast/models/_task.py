@@ -222,6 +222,7 @@ def choose(
         is_rival = trials[last_value].mean <= trials[lowest].mean or may_wander(
             _known_before(split), split.panel.indptr
         )
+        is_rival = is_rival and not _season_is_better(tail, trials[last_value], season_length)
         rivals = {choice: [trials[choice]] for choice in (recent[0], lowest, last_value) if is_rival}
         for choice, found in rivals.items():
             found += [_try_out(*fold, choice, network_of, season_length) for fold in earlier]
@@ -268,6 +269,18 @@ def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> 
     best = naive or [choice for choice, trial in trials.items() if is_near(trial, 1)]
     near = [choice for choice, trial in trials.items() if choice != best[0] and is_tolerable(trial)]
     return [best[0], *sorted(near, key=lambda choice: trials[choice].mean)]
+
+
+def _season_is_better(split: Split, trial: Trial, season_length: int) -> bool:
+    """Whether the last season says more of the tail than the last value does."""
+    panel, horizon = split.panel, trial.errors.shape[1]
+    positions = trial.times - panel.first[trial.series]
+    seasons = panel.values_at(trial.series, positions - season_length, season_length)
+    actual = np.where(np.isnan(trial.errors), np.nan, panel.values_at(trial.series, positions, horizon))
+    units = _units(panel, _known_before(split), season_length)[trial.series, None]
+    errors = np.abs(actual - seasons[:, np.arange(horizon) % season_length]) / units
+    known = ~np.isnan(errors)
+    return bool(known.any() and errors[known].mean() < np.abs(trial.errors[known]).mean())
 
 
 def _candidates(
