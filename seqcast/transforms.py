@@ -5,9 +5,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TRANSFORMS", "TargetScaling", "fit_scaling", "log_is_allowed"]
+__all__ = ["TRANSFORMS", "TargetScaling", "fit_scaling", "log_is_allowed", "spread_grows"]
 
 TRANSFORMS = ("none", "log", "asinh")
+MUCH_GROWTH = 2.0  # factor from the first to the last quarter of the usual series
 Floats = NDArray[np.float64]
 
 
@@ -134,3 +135,32 @@ def _moments(values: Floats, series: NDArray[np.int64], n_series: int) -> tuple[
     center = np.bincount(series, values, minlength=n_series) / count
     deviation = np.sqrt(np.bincount(series, (values - center[series]) ** 2, minlength=n_series) / count)
     return center, np.where(deviation > 1e-12 * np.maximum(np.abs(center), 1e-300), deviation, 1.0)
+
+
+def spread_grows(pieces: list[Floats], season_length: int) -> bool:
+    """Whether positive series that have doubled or halved, usually, are as much wilder where they are higher.
+
+    The logarithm of what a seasonal step differs from the one before it is regressed on that of the level, as Guerrero
+    does by stretches [1]_; a slope of 1 is that of logarithms, 0 that of sums, and here above a half counts.
+
+    References
+    ----------
+    .. [1] Guerrero, V. M. (1993). Time-series analysis supported by power transformations. Journal of Forecasting,
+       12(1), 37-48.
+    """
+    growth, cross, square = [], 0.0, 0.0
+    for values in pieces:
+        known = values[~np.isnan(values)]
+        quarter = -(-len(known) // 4)
+        if not quarter or known.min() <= 0:
+            continue
+        growth.append(abs(np.log(np.median(known[-quarter:]) / np.median(known[:quarter]))))
+        step = values[season_length:] - values[:-season_length]
+        level = values[season_length:] + values[:-season_length]
+        change, level = np.abs(np.diff(step)), level[1:] + level[:-1]
+        usable = change > 0  # and not NaN
+        if usable.any():
+            level, change = np.log(level[usable]), np.log(change[usable])
+            cross += ((level - level.mean()) * (change - change.mean())).sum()
+            square += ((level - level.mean()) ** 2).sum()
+    return bool(growth and np.median(growth) > np.log(MUCH_GROWTH) and cross > 0.5 * square)

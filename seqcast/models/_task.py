@@ -21,7 +21,7 @@ from seqcast.panel import Panel
 from seqcast.paths import LEVELS
 from seqcast.reversion import may_wander
 from seqcast.training import Sample
-from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed
+from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed, spread_grows
 from seqcast.windows import tail_lengths
 
 __all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "split_in_time"]
@@ -280,7 +280,7 @@ def _season_is_better(split: Split, trial: Trial, season_length: int) -> bool:
     units = _units(panel, _known_before(split), season_length)[trial.series, None]
     errors = np.abs(actual - seasons[:, np.arange(horizon) % season_length]) / units
     known = ~np.isnan(errors)
-    return bool(known.any() and errors[known].mean() < np.abs(trial.errors[known]).mean())
+    return bool(known.any() and errors[known].mean() < (1 - NEGLIGIBLE) * np.abs(trial.errors[known]).mean())
 
 
 def _candidates(
@@ -288,7 +288,11 @@ def _candidates(
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
     transforms: tuple[str, ...] = (wanted["target_transform"],)
     if transforms == ("auto",):
-        transforms = ("none", "asinh", *(("log",) if log_is_allowed(split.panel.values) else ()))
+        transforms = ("none", "asinh")
+        panel = split.panel
+        if log_is_allowed(panel.values):
+            pieces = [panel.values[panel.series(i)] for i in range(panel.n_series)]
+            transforms = ("log",) if spread_grows(pieces, season_length) else (*transforms, "log")
     normalizations = NORMALIZATIONS if wanted["normalization"] == "auto" else (wanted["normalization"],)
     if wanted["lookback"] != "auto":
         return transforms, normalizations, (int(wanted["lookback"]),)
