@@ -141,26 +141,30 @@ def spread_grows(pieces: list[Floats], season_length: int) -> bool:
     """Whether positive series that have doubled or halved, usually, are as much wilder where they are higher.
 
     The logarithm of what a seasonal step differs from the one before it is regressed on that of the level, as Guerrero
-    does by stretches [1]_; a slope of 1 is that of logarithms, 0 that of sums, and here above a half counts.
+    does by stretches [1]_. A slope of 0 is that of sums, 1 that of logarithms: it must be above a half, and 1 within two
+    standard errors, for of series in between logarithms go too far on.
 
     References
     ----------
     .. [1] Guerrero, V. M. (1993). Time-series analysis supported by power transformations. Journal of Forecasting,
        12(1), 37-48.
     """
-    growth, cross, square = [], 0.0, 0.0
+    growth, pairs = [], []
     for values in pieces:
         known = values[~np.isnan(values)]
         quarter = -(-len(known) // 4)
         if not quarter or known.min() <= 0:
             continue
         growth.append(abs(np.log(np.median(known[-quarter:]) / np.median(known[:quarter]))))
-        step = values[season_length:] - values[:-season_length]
-        level = values[season_length:] + values[:-season_length]
-        change, level = np.abs(np.diff(step)), level[1:] + level[:-1]
+        change = np.abs(np.diff(values[season_length:] - values[:-season_length]))
+        level = np.convolve(values[season_length:] + values[:-season_length], [1, 1], "valid")
         usable = change > 0  # and not NaN
         if usable.any():
-            level, change = np.log(level[usable]), np.log(change[usable])
-            cross += ((level - level.mean()) * (change - change.mean())).sum()
-            square += ((level - level.mean()) ** 2).sum()
-    return bool(growth and np.median(growth) > np.log(MUCH_GROWTH) and cross > 0.5 * square)
+            pair = np.log([level[usable], change[usable]])
+            pairs.append(pair - pair.mean(axis=1, keepdims=True))
+    if not pairs or np.median(growth) <= np.log(MUCH_GROWTH):
+        return False
+    level, change = np.concatenate(pairs, axis=1)
+    slope = (level @ change) / max(level @ level, 1e-12)
+    error = np.std(change - slope * level) / np.sqrt(max(level @ level, 1e-12))
+    return bool(slope > 0.5 and slope + 2 * error > 1)
