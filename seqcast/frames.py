@@ -236,8 +236,8 @@ def to_float(column: Any, what: str) -> Floats:
     is_text = getattr(dtype, "kind", "") == "O" and pd.api.types.infer_dtype(column, skipna=True) == "string"
     if is_text or isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or getattr(dtype, "kind", "O") in "USmM":
         raise TypeError(
-            f"{what} holds {dtype} values; they must be numbers. Use pd.to_numeric, or astype('category') for "
-            "a covariate."
+            f"{what} holds {dtype} values; they must be numbers. Use pd.to_numeric, astype('category') for a "
+            "covariate, or seqcast.from_long where one column names the series and another the times."
         )
     try:
         is_series = isinstance(column, pd.Series)

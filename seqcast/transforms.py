@@ -141,8 +141,8 @@ def spread_grows(pieces: list[Floats], season_length: int) -> bool:
     """Whether positive series that have doubled or halved, usually, are as much wilder where they are higher.
 
     The logarithm of what a seasonal step differs from the one before it is regressed on that of the level, as Guerrero
-    does by stretches [1]_. A slope of 0 is that of sums, 1 that of logarithms: it must be above a half, and 1 within two
-    standard errors, for of series in between logarithms go too far on.
+    does by stretches [1]_. A slope of 0 is that of sums, 1 that of logarithms: it must be above a half, and within two
+    standard errors of 1, for of series in between logarithms go too far on.
 
     References
     ----------
@@ -156,8 +156,8 @@ def spread_grows(pieces: list[Floats], season_length: int) -> bool:
         if not quarter or known.min() <= 0:
             continue
         growth.append(abs(np.log(np.median(known[-quarter:]) / np.median(known[:quarter]))))
-        change = np.abs(np.diff(values[season_length:] - values[:-season_length]))
-        level = np.convolve(values[season_length:] + values[:-season_length], [1, 1], "valid")
+        later, sooner = values[season_length:], values[:-season_length]
+        change, level = np.abs(np.diff(later - sooner)), (later + sooner)[1:] + (later + sooner)[:-1]
         usable = change > 0  # and not NaN
         if usable.any():
             pair = np.log([level[usable], change[usable]])

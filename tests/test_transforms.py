@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from seqcast.transforms import TRANSFORMS, fit_scaling, log_is_allowed
+from seqcast.transforms import TRANSFORMS, fit_scaling, log_is_allowed, spread_grows
 
 VALUES = np.array([1.0, 4.0, np.nan, 2.0, 8.0, 300.0, 100.0, 200.0])
 INDPTR = np.array([0, 5, 8])
@@ -65,3 +65,22 @@ def test_series_without_a_value_has_center_0_and_scale_1():
     scaling = fit_scaling("none", np.array([np.nan, 3.0, 5.0]), np.array([0, 1, 3]))
     assert scaling.center.tolist() == [0.0, 4.0]
     assert scaling.scale.tolist() == [1.0, 1.0]
+
+
+def test_spread_that_goes_with_the_level_is_told_from_one_that_does_not():
+    rng = np.random.default_rng(0)
+    shocks = rng.normal(size=(10, 80))
+    t = np.arange(80)
+    in_proportion = [np.exp(0.04 * t + 0.1 * one) for one in shocks]
+    as_roots = [(3 + 0.1 * t + 0.3 * one) ** 2 for one in shocks]
+    in_sums = [10 + t + one for one in shocks]
+    assert spread_grows(in_proportion, 1)
+    assert not spread_grows(as_roots, 1)
+    assert not spread_grows(in_sums, 1)
+    assert not spread_grows([np.exp(0.1 * one) for one in shocks], 1)  # no growth
+
+
+@pytest.mark.parametrize("values", [[], [5.0], [np.nan, 1.0, 2.0], [1.0] * 9, [-1.0, 2.0, 5.0, 9.0], [0.0, 1.0, 4.0]])
+def test_of_too_little_no_spread_is_told(values):
+    assert not spread_grows([np.array(values)], 1)
+    assert not spread_grows([np.array(values)], 12)
