@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from seqcast.ensembles._conformal import local_scales
-from seqcast.panel import Floats, Integers
+from seqcast.panel import Floats, Integers, Panel
 
-__all__ = ["Chain", "Rows", "lags_of", "make_chain", "usual_errors"]
+__all__ = ["Chain", "Rows", "lags_of", "latest_asked", "make_chain", "usual_errors"]
 
 
 class Rows(NamedTuple):
@@ -80,3 +80,10 @@ def make_chain(rows: Rows, actual: Floats, stride: int, last: int, half_life: fl
     count = known.sum(axis=(0, 2))
     mean = np.where(known, loss, 0.0).sum(axis=(0, 2)) / np.maximum(count, 1)
     return Chain(score, scale, np.where(count > 0, mean, np.nan))
+
+
+def latest_asked(panel: Panel, series: Integers, positions: Integers) -> Integers:
+    """Return the last position that is asked for of each series, 0 where none is."""
+    asked = np.zeros(panel.n_series, np.int64)
+    np.maximum.at(asked, series, positions)
+    return asked

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from seqcast._parameters import Rule, any_of, at_least, boolean, is_none, one_of, option, parameters, positive
 from seqcast.base import BaseForecaster
 from seqcast.baselines import SeasonalNaive
-from seqcast.ensembles._chains import Rows, lags_of, make_chain, usual_errors
+from seqcast.ensembles._chains import Rows, lags_of, latest_asked, make_chain, usual_errors
 from seqcast.ensembles._conformal import (
     FEWEST,
     Replay,
@@ -217,6 +217,7 @@ class ConformalForecaster(BaseForecaster):
     def _fit_panel(self, panel: Panel) -> None:
         held = self._held(panel)
         self.starts_, self.ends_, self.resume_ = panel.first, panel.ends, panel.ends
+        self.widening_ = np.ones((self.horizon, 2))
         early = panel.cut(np.arange(panel.n_series), np.zeros(panel.n_series, np.int64), panel.lengths - held)
         self.forecaster_ = self._fitted(early)
         series, back = runs(held)
@@ -226,6 +227,15 @@ class ConformalForecaster(BaseForecaster):
         self._choose(panel, Rows(series, panel.first[series] + positions, forecast, width), scales(self, early))
         if self.refit and held.any():
             self.forecaster_ = self._fitted(panel)
+            self._keep_widths(panel)
+
+    def _keep_widths(self, panel: Panel) -> None:
+        """Bring the widths of the forecaster fitted again, whose errors are unknown, to those of the one before."""
+        rows = Rows(*self.rows_)
+        rows = rows.taken(rows.step >= panel.ends[rows.code] - self.horizon - FEWEST)
+        if self.uses_quantiles_ and len(rows.step):
+            width = self._forecasts(panel, rows.code, rows.step - panel.first[rows.code], self.horizon, True)[1]
+            self.widening_ = np.median(rows.width / width, axis=0)
 
     def _held(self, panel: Panel) -> Integers:
         """Rows of each series, at its end, that are kept back for calibration; 0 for very short series."""
@@ -341,7 +351,7 @@ class ConformalForecaster(BaseForecaster):
         if not with_width:
             return point, np.ones((len(point), 1, 2))
         outer = answer(self.forecaster_, panel, series, positions, horizon, _OUTER)
-        width = np.abs(outer - point[..., None]) / _WIDTH
+        width = np.abs(outer - point[..., None]) / _WIDTH * self.widening_[:horizon]
         least = np.maximum(0.01 * width.sum(axis=-1, keepdims=True), 1e-9 * np.maximum(np.abs(point), 1.0)[..., None])
         return point, np.maximum(width, least)
 
@@ -366,7 +376,7 @@ class ConformalForecaster(BaseForecaster):
         prior = self.prior_
         if len(elsewhere):
             code[elsewhere] = len(known) + np.arange(len(elsewhere))
-            asked = _latest(panel, series, positions)
+            asked = latest_asked(panel, series, positions)
             time, end = (panel.first + asked)[elsewhere], int(self.panel_.ends.max())
             shift[elsewhere] = end + (time - end) % self.stride_ - time
             resume[elsewhere] = np.maximum(asked[elsewhere] - FEWEST * self.stride_ - self.horizon, 1)
@@ -387,7 +397,7 @@ class ConformalForecaster(BaseForecaster):
         mine = number[kept.code[here]]
         given = panel.values_at(mine, kept.step[here] - panel.first[mine], horizon)
         actual[here] = np.where(np.isnan(actual[here]), given, actual[here])  # a history may end before the one of fit
-        new, back = runs(np.maximum(_latest(panel, series, positions) - places.resume, 0))
+        new, back = runs(np.maximum(latest_asked(panel, series, positions) - places.resume, 0))
         origin = places.resume[new] + back
         phases = np.unique((panel.first[series] + positions + places.shift[series]) % self.stride_)
         used = np.isin((panel.first[new] + origin + places.shift[new]) % self.stride_, phases)
@@ -429,13 +439,6 @@ class ConformalForecaster(BaseForecaster):
             f"at each step, step {int(np.argmin(mass.min(axis=0))) + 1} has {least:.4g} by weight, which allow at most "
             f"interval={math.floor(1e4 * widest) / 1e4}. Give a longer history, or more of it by n_calibration."
         )
-
-
-def _latest(panel: Panel, series: Integers, positions: Integers) -> Integers:
-    """The last position that is asked for of each series, 0 where none is."""
-    asked = np.zeros(panel.n_series, np.int64)
-    np.maximum.at(asked, series, positions)
-    return asked
 
 
 def _has_quantiles(forecaster: BaseForecaster) -> bool:
