@@ -284,10 +284,15 @@ def _infer_offset(times: pd.DatetimeIndex) -> BaseOffset:
         usual = times.to_series().diff().mode()[0]
         off = times[1:][(times[1:] - times[0]) % usual != pd.Timedelta(0)]
         if len(off):
+            is_monthly = times.day.nunique() == 1 and 28 <= usual.days <= 31
+            remedy = (
+                "They come once a month, on one day: give periods, frame.index = frame.index.to_period('M')."
+                if is_monthly
+                else "Put the readings on a grid with seqcast.regularize(frame, freq), or give freq=."
+            )
             raise IrregularTimesError(
                 f"The times are irregular: most steps are {usual}, but {len(off)} of {len(times)} times are "
-                f"off that grid, the first is {off[0]}. "
-                "Put the readings on a grid with seqcast.regularize(frame, freq), or give freq=."
+                f"off that grid, the first is {off[0]}. {remedy}"
             )
         raise FrequencyError(
             f"The times hold only {len(times)} of {fewest} steps of {best.freqstr!r}. Give freq= if that is right."

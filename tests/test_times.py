@@ -139,3 +139,10 @@ def test_an_exchange_without_its_package_says_what_to_install(monkeypatch):
 def test_an_unknown_exchange_is_named():
     with pytest.raises(FrequencyError, match="XXXX"):
         TimeAxis.infer(pd.date_range("2024-01-01", periods=3), "XXXX")
+
+
+def test_readings_once_a_month_on_one_day_are_told_to_be_periods():
+    fifteenth = pd.date_range("2020-01-01", periods=40, freq="MS") + pd.Timedelta(14, "D")
+    with pytest.raises(IrregularTimesError, match=r"to_period\('M'\)"):
+        TimeAxis.infer(fifteenth)
+    assert TimeAxis.infer(fifteenth.to_period("M").to_timestamp()).freq == pd.tseries.frequencies.to_offset("MS")
