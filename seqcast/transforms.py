@@ -138,11 +138,11 @@ def _moments(values: Floats, series: NDArray[np.int64], n_series: int) -> tuple[
 
 
 def spread_grows(pieces: list[Floats], season_length: int) -> bool:
-    """Whether positive series that have doubled or halved, usually, are as much wilder where they are higher.
+    """Whether the usual series is positive and has doubled or halved, and all are as much wilder where they are higher.
 
     The logarithm of what a seasonal step differs from the one before it is regressed on that of the level, as Guerrero
-    does by stretches [1]_. A slope of 0 is that of sums, 1 that of logarithms: it must be above a half, and within two
-    standard errors of 1, for of series in between logarithms go too far on.
+    does by stretches [1]_. A slope of 0 is that of sums, 1 that of logarithms: it must be above a half, and by two
+    standard errors be above 0 and not below 1. Of series in between, logarithms make growth go on too far.
 
     References
     ----------
@@ -154,6 +154,7 @@ def spread_grows(pieces: list[Floats], season_length: int) -> bool:
         known = values[~np.isnan(values)]
         quarter = -(-len(known) // 4)
         if not quarter or known.min() <= 0:
+            growth.append(0.0)
             continue
         growth.append(abs(np.log(np.median(known[-quarter:]) / np.median(known[:quarter]))))
         later, sooner = values[season_length:], values[:-season_length]
@@ -167,4 +168,4 @@ def spread_grows(pieces: list[Floats], season_length: int) -> bool:
     level, change = np.concatenate(pairs, axis=1)
     slope = (level @ change) / max(level @ level, 1e-12)
     error = np.std(change - slope * level) / np.sqrt(max(level @ level, 1e-12))
-    return bool(slope > 0.5 and slope + 2 * error > 1)
+    return bool(slope > max(0.5, 2 * error) and slope + 2 * error > 1)

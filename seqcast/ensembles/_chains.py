@@ -1,5 +1,6 @@
 """Forecasts from many origins beside their truth, laid out as chains of origins a stride apart."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,18 +48,19 @@ def lags_of(horizon: int, stride: int) -> Integers:
 
 
 def usual_errors(rows: Rows, actual: Floats, unit: Floats) -> Floats:
-    """Mean absolute error (horizon,) by step, in units (n_series,) of the series, none over thrice the median.
+    """Mean absolute error (horizon,) by step, in units (n_series,) of the series; 1 where it is unknown or 0.
 
     It is what is known of a step before its first error: units alone are of another size than errors are, so that
-    scores would change as errors arrive.
+    scores would change as errors arrive. An error counts ten times the median one of its series at most, and a series
+    three times the median of all.
     """
     error = np.abs(rows.errors(actual)) / unit[rows.code, None]
-    known = ~np.isnan(error)
-    total, count = np.zeros((2, len(unit), error.shape[1]))
-    np.add.at(total, rows.code, np.where(known, error, 0.0))
-    np.add.at(count, rows.code, known)
-    means = [t[n > 0] / n[n > 0] for t, n in zip(total.T, count.T, strict=True)]
-    usual = np.array([np.minimum(m, 3 * np.median(m)).mean() if m.size else 0.0 for m in means])
+    order = np.argsort(rows.code, kind="stable")
+    parts = np.split(error[order], np.flatnonzero(np.diff(rows.code[order])) + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of steps without an error
+        means = np.array([np.nanmean(np.minimum(e, 10 * np.nanmedian(e, axis=0)), axis=0) for e in parts])
+        usual = np.nanmean(np.minimum(means, 3 * np.nanmedian(means, axis=0)), axis=0)
     return np.where(usual > 0, usual, 1.0)
 
 

@@ -4,8 +4,9 @@ from sklearn.base import clone
 
 from seqcast.base import BaseForecaster
 from seqcast.panel import Panel
+from seqcast.series import SeriesForecaster
 
-__all__ = ["SHARED", "fitted"]
+__all__ = ["SHARED", "fitted", "has_quantiles"]
 
 SHARED = ("horizon", "season_length", "freq", "past_features")
 
@@ -15,3 +16,10 @@ def fitted(outer: BaseForecaster, member: BaseForecaster, panel: Panel) -> BaseF
     inner = clone(member).set_params(**{name: getattr(outer, name) for name in SHARED})
     inner._fit_read(outer.schema_, panel)
     return inner
+
+
+def has_quantiles(forecaster: BaseForecaster) -> bool:
+    """Return whether quantiles of its own depend on the origin, rather than being empirical errors."""
+    if isinstance(forecaster, SeriesForecaster):
+        return hasattr(forecaster, "_moments_series")
+    return type(forecaster)._quantile_panel is not BaseForecaster._quantile_panel

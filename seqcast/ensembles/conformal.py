@@ -24,12 +24,11 @@ from seqcast.ensembles._conformal import (
     series_quantiles,
     window_scores,
 )
-from seqcast.ensembles._members import SHARED, fitted
+from seqcast.ensembles._members import SHARED, fitted, has_quantiles
 from seqcast.exceptions import CalibrationWarning, ShortSeriesError
 from seqcast.frames import SERIES
 from seqcast.panel import Floats, Integers, Panel, runs
 from seqcast.rolling import answer, scales
-from seqcast.series import SeriesForecaster
 
 __all__ = ["ConformalForecaster"]
 
@@ -130,7 +129,7 @@ class ConformalForecaster(BaseForecaster):
     >>> nile = load_dataset("nile")
     >>> model = ConformalForecaster(Theta(), method="split", horizon=2).fit(nile[:80])
     >>> model.update(nile[80:]).forecast(interval=0.8).round().to_numpy().tolist()
-    [[643.0, 796.0, 976.0], [594.0, 794.0, 1019.0]]
+    [[634.0, 796.0, 993.0], [595.0, 794.0, 1066.0]]
     """
 
     forecaster: Any = option(
@@ -223,7 +222,7 @@ class ConformalForecaster(BaseForecaster):
         self.forecaster_ = self._fitted(early)
         series, back = runs(held)
         positions = (panel.lengths - held)[series] + back
-        forecast, width = self._forecasts(panel, series, positions, self.horizon, _has_quantiles(self.forecaster_))
+        forecast, width = self._forecasts(panel, series, positions, self.horizon, has_quantiles(self.forecaster_))
         forecast[positions[:, None] + np.arange(self.horizon) >= panel.lengths[series][:, None]] = np.nan
         self._choose(panel, Rows(series, panel.first[series] + positions, forecast, width), scales(self, early))
         if self.refit and held.any():
@@ -271,8 +270,7 @@ class ConformalForecaster(BaseForecaster):
     def _choose(self, panel: Panel, rows: Rows, scale: Floats) -> None:
         """Choose the scale that foretells the calibration errors best, and keep the forecasts."""
         self.stride_, self.half_life_, self.uses_quantiles_ = 1, _HALF_LIVES[-1], False
-        units = [scale, np.ones(panel.n_series)]  # of errors, and of errors in widths
-        self.usual_, self.prior_ = np.ones(self.horizon), scale[:, None] + np.zeros(self.horizon)
+        self.usual_, self.prior_ = np.ones(self.horizon), np.repeat(scale[:, None], self.horizon, axis=1)
         plain = rows._replace(width=np.ones((len(rows.code), 1, 2)))
         last, season = int(panel.ends.max()), self.season_length_
         actual = panel.values_at(rows.code, rows.step - panel.first[rows.code], self.horizon)
@@ -282,19 +280,22 @@ class ConformalForecaster(BaseForecaster):
         in_phase = (last - rows.step) % season == 0
         is_seasonal = (~np.isnan(actual - rows.forecast)[in_phase]).sum(axis=0).min() >= 2 * FEWEST
         strides = [1, season] if season > 1 and is_seasonal else [1]
-        kinds = [False, True] if _has_quantiles(self.forecaster_) else [False]
+        kinds = [False, True] if has_quantiles(self.forecaster_) else [False]
         compared = rows.code % min(-(-len(actual) // _MOST_COMPARED), panel.n_series) == 0
         best = math.inf
-        for uses_quantiles, stride, half_life in product(kinds, strides, _HALF_LIVES):
+        for uses_quantiles in kinds:
+            unit = np.ones(panel.n_series) if uses_quantiles else scale
             used = (rows if uses_quantiles else plain).taken(compared)
-            usual = usual_errors(used, actual[compared], units[uses_quantiles])
-            prior = units[uses_quantiles][:, None] * usual
-            loss = make_chain(used, actual[compared], stride, last, half_life, prior).loss
-            loss = loss[:: -(strides[-1] // stride)]  # of the same origins, whatever the stride
-            mean = float(loss[~np.isnan(loss)].mean()) + (_TIE if stride < strides[-1] else 0.0)
-            if mean < best:
-                best, self.uses_quantiles_, self.stride_, self.half_life_ = mean, uses_quantiles, stride, half_life
-                self.usual_, self.prior_ = usual, prior
+            usual = usual_errors(used, actual[compared], unit)
+            usual = np.clip(usual, 1 / 3, 3) if uses_quantiles else usual  # widths that are far off shall lose
+            prior = unit[:, None] * usual
+            for stride, half_life in product(strides, _HALF_LIVES):
+                loss = make_chain(used, actual[compared], stride, last, half_life, prior).loss
+                loss = loss[:: -(strides[-1] // stride)]  # of the same origins, whatever the stride
+                mean = float(loss[~np.isnan(loss)].mean()) + (_TIE if stride < strides[-1] else 0.0)
+                if mean < best:
+                    best, self.uses_quantiles_, self.stride_, self.half_life_ = mean, uses_quantiles, stride, half_life
+                    self.usual_, self.prior_ = usual, prior
         kept = rows.step > last - 2 * self.window * self.stride_ - self.horizon
         self.rows_ = tuple((rows if self.uses_quantiles_ else plain).taken(kept))
         if self.method == "split":
@@ -440,10 +441,3 @@ class ConformalForecaster(BaseForecaster):
             f"at each step, step {int(np.argmin(mass.min(axis=0))) + 1} has {least:.4g} by weight, which allow at most "
             f"interval={math.floor(1e4 * widest) / 1e4}. Give a longer history, or more of it by n_calibration."
         )
-
-
-def _has_quantiles(forecaster: BaseForecaster) -> bool:
-    """Whether quantiles of its own depend on the origin, rather than being empirical errors."""
-    if isinstance(forecaster, SeriesForecaster):
-        return hasattr(forecaster, "_moments_series")
-    return type(forecaster)._quantile_panel is not BaseForecaster._quantile_panel

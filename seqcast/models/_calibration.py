@@ -40,6 +40,7 @@ WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 OWN_DEVIATION = 0.15  # of the shares of series about the common one
 N_OWN = 4  # errors in a horizon of a series that say something of their own
 CHUNK = 4096
+LONG_WINDOW = 512  # steps, of which longer ones are learned from in smaller number
 MAX_HELD = 2**26  # regressors of all windows that are held in memory, 256 MiB
 ELASTICITIES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the size of the errors to the scale of the window
 SHORT_WINDOW = 12  # steps, of which fewer say too little of the size of the errors
@@ -79,7 +80,7 @@ def fit_linear(
         return penalty
     is_few = len(train.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
     train, is_complete = _complete(train)
-    train = train.thinned(max_windows)
+    train = train.thinned(int(max_windows * min(LONG_WINDOW / network.lookback, 1)))
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         for batch in train.batches(CHUNK):

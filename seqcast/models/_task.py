@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_LOOKBACK = 512
-DAY, MAX_WEEK = 24, 2016  # steps, at least and at most, of a season that may be a day and of seven of them
+DAYS = (24, 48, 72, 96, 144, 288)  # steps of a day, from hours to five minutes
 SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
@@ -176,8 +176,9 @@ def choose(
     candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
     is better by more than a standard error and 1 %; a simpler transform or normalisation by more where there are few
     horizons to judge by. Where series may have a unit root, or the last value is best on the tail, it gives way only
-    where the gain is beyond doubt or 20 %: for that, where the tail holds few horizons, the stretches before it are
-    forecast too, each from what lies before it.
+    where the gain is beyond doubt or 20 %, or where the last season is better than the last value: for that, where the
+    tail holds few horizons, the stretches before it are forecast too, each from what lies before it. Logarithms are the
+    only transform where the spread of growing series says so.
 
     Returns
     -------
@@ -231,7 +232,8 @@ def choose(
     n_ways, n_lengths = len(ways), len(lengths)
     pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once
     length = recent[0].training_length
-    return [replace(ways[i], lookback=lengths[j], training_length=length) for i, j in pairs], scores
+    choices = [replace(ways[i], lookback=lengths[j], training_length=length) for i, j in pairs]
+    return [c for k, c in enumerate(choices) if k == 0 or c.lookback <= MAX_LOOKBACK], scores
 
 
 def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> list[Choice]:
@@ -302,14 +304,14 @@ def _candidates(
 def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, ...]:
     """A few lengths in whole seasons, up to a third of a usual series; two thirds for three seasons or many series.
 
-    Seven days of hours or finer steps may be half of it, and be long: days differ by the weekday.
+    A week of hours or finer steps may be half of it, and longer than others: days differ by the weekday.
     """
     n_rows = int(np.median(cuts))
     season = season_length if 1 < season_length <= MAX_LOOKBACK else 8
     longest = max(n_rows // 3, min(2 * n_rows // 3, max(3 * season, len(cuts) * n_rows // 20)))
     lengths = [k * season for k in (1, 2, 3, 4, 7, 14, 21) if k * season <= min(longest, MAX_LOOKBACK)]
     week = 7 * season
-    if season >= DAY and week not in lengths and week <= min(max(longest, n_rows // 2), MAX_WEEK):
+    if season in DAYS and week not in lengths and week <= max(longest, n_rows // 2):
         lengths.append(week)
     lengths = [n for n in lengths if n >= min(horizon, lengths[-1] // 2, 96)][-5:]
     if MAX_LOOKBACK < season_length <= n_rows // 4:
