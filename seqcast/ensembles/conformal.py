@@ -78,8 +78,8 @@ class ConformalForecaster(BaseForecaster):
     -----
     The score of step h from origin t is the signed error over a local scale, known at t: the mean absolute error of
     that step from earlier origins, at weights that halve every ``half_life_`` [1]_, or the width of the forecaster's
-    own quantiles times such a mean (conformalised quantile regression in its scaled form [2]_ [3]_), of the forecaster
-    fitted again brought to those of the first. Before its first error a series has the usual one. Which scale it is, is
+    own quantiles times such a mean (conformalised quantile regression in its scaled form [2]_ [3]_), which fitting again
+    does not make narrower. Before its first error a series has the usual one of the calibration. Which scale it is, is
     decided by the Laplace likelihood of the calibration errors. A series with a hundred scores or more at each step has
     its own; those of the others are pooled, step by step, but for series whose scores are all the same. A forecast
     from t uses only errors whose truth was known before t: those of step h arrive h steps later. Levels beyond what the
@@ -230,12 +230,12 @@ class ConformalForecaster(BaseForecaster):
             self._keep_widths(panel)
 
     def _keep_widths(self, panel: Panel) -> None:
-        """Bring the widths of the forecaster fitted again, whose errors are unknown, to those of the one before."""
+        """Keep the forecaster fitted again, whose errors are unknown, from narrower widths than the one before had."""
         rows = Rows(*self.rows_)
         rows = rows.taken(rows.step >= panel.ends[rows.code] - self.horizon - FEWEST)
         if self.uses_quantiles_ and len(rows.step):
             width = self._forecasts(panel, rows.code, rows.step - panel.first[rows.code], self.horizon, True)[1]
-            self.widening_ = np.median(rows.width / width, axis=0)
+            self.widening_ = np.clip(np.median(rows.width / width, axis=0), 1, 2)  # (horizon, 2)
 
     def _held(self, panel: Panel) -> Integers:
         """Rows of each series, at its end, that are kept back for calibration; 0 for very short series."""
