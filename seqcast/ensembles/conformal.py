@@ -78,9 +78,9 @@ class ConformalForecaster(BaseForecaster):
     -----
     The score of step h from origin t is the signed error over a local scale, known at t: the mean absolute error of
     that step from earlier origins, at weights that halve every ``half_life_`` [1]_, or the width of the forecaster's
-    own quantiles times such a mean (conformalised quantile regression in its scaled form [2]_ [3]_), which fitting again
-    does not make narrower. Before its first error a series has the usual one of the calibration. Which scale it is, is
-    decided by the Laplace likelihood of the calibration errors. A series with a hundred scores or more at each step has
+    own quantiles times such a mean (conformalised quantile regression in its scaled form [2]_ [3]_), not
+    made narrower by fitting again. Before its first error a series has the usual one of the calibration. Which it is,
+    the Laplace likelihood of the calibration errors decides. A series with a hundred scores or more at each step has
     its own; those of the others are pooled, step by step, but for series whose scores are all the same. A forecast
     from t uses only errors whose truth was known before t: those of step h arrive h steps later. Levels beyond what the
     signed scores allow are taken from the absolute ones. Where errors have a bias, intervals move and the point
