@@ -188,7 +188,17 @@ def test_weekdays_are_seen_in_few_weeks_and_at_any_frequency(freq, n_weeks):
     y = pd.Series(peak * np.where(times.day_of_week < 5, 1.0, 0.4) + noise, times)
     model = RidgeForecaster(horizon=day).fit(y[:-day])
     assert (model.season_length_, model.lookback_) == (day, 7 * day)
+    assert sum(member.choice.lookback > 512 for member in model.members_) <= 1
     assert (model.forecast() - y[-day:]).abs().mean() < 0.45  # the noise is 0.24; of a season of a day, 1.7
+
+
+def test_a_long_lookback_that_is_given_keeps_its_members():
+    y = np.exp(np.random.default_rng(1).normal(size=3000) / 10)
+    choices = [
+        len(RidgeForecaster(horizon=4, season_length=1, lookback=n, local_smoothing=False).fit(y).members_)
+        for n in (500, 520)
+    ]
+    assert choices[0] == choices[1] > 1
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -233,7 +233,8 @@ def choose(
     pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once
     length = recent[0].training_length
     choices = [replace(ways[i], lookback=lengths[j], training_length=length) for i, j in pairs]
-    return [c for k, c in enumerate(choices) if k == 0 or c.lookback <= MAX_LOOKBACK], scores
+    is_free = wanted["lookback"] == "auto"  # one member is enough of those that take long
+    return [c for k, c in enumerate(choices) if not (k and is_free and c.lookback > MAX_LOOKBACK)], scores
 
 
 def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> list[Choice]:
