@@ -1,12 +1,14 @@
 """Gains of one forecast over another at many origins: their mean, and the variance of that mean."""
 
 import numpy as np
+from scipy.special import softmax
 from scipy.stats import t as student
 
 from seqcast.panel import Floats, Integers
 
 __all__ = [
     "NORMAL",
+    "N_OWN",
     "hac_variance",
     "half_width",
     "is_doubtful",
@@ -14,9 +16,13 @@ __all__ = [
     "moments",
     "n_horizons",
     "n_unrelated",
+    "share_to_keep",
+    "shares_of_series",
 ]
 
 NORMAL = 1.96  # half width of a 95 % interval, in standard errors, where there are many horizons
+OWN_DEVIATION = 0.15  # of the shares of series about the common one
+N_OWN = 4  # errors in a horizon of a series that say something of their own
 
 
 def is_doubtful(gain: Floats, errors: Floats, known: Floats, series: Integers, times: Integers) -> bool:
@@ -98,3 +104,80 @@ def hac_variance(x: Floats, lags: int) -> float:
     covariances = [centered[k:] @ centered[: n - k] / n for k in range(lags + 1)]
     weights = [1.0, *(2 * (1 - k / (lags + 1)) for k in range(1, lags + 1))]
     return float(max(np.dot(weights, covariances), x.var(ddof=1)) / n)
+
+
+def share_to_keep(
+    correction: Floats,
+    error: Floats,
+    known: Floats,
+    series: Integers,
+    times: Integers,
+    *,
+    prior: float,
+    deviation: float,
+    size: Floats | None = None,
+) -> float:
+    """How much of a correction to keep: what the tail says, weighed against what is to be expected.
+
+    The tail says the least-squares weight of the correction, every window counted in units of its `size`, with a
+    standard error that allows for the ties between neighbouring origins (Newey and West [1]_) and is larger where the
+    tail holds few horizons. The expectation is `prior` with standard deviation `deviation`: half of a correction has
+    three quarters of the gain of a right one, and a quarter of the harm of a wrong one. The share is the mean of both
+    by precision, between 0 and 1.
+
+    Parameters
+    ----------
+    correction, error, known : ndarray of shape (n, horizon)
+        Of forecasts from origins of the tail; the error is the actual less the forecast that is corrected.
+    series, times : ndarray of shape (n,)
+        Of the origins.
+    prior, deviation : float
+        Of the share.
+    size : ndarray of shape (n,), optional
+        Of the windows; by default the root mean square of the error.
+
+    References
+    ----------
+    .. [1] Newey, W. K. and West, K. D. (1987). A simple, positive semi-definite, heteroskedasticity and autocorrelation
+       consistent covariance matrix. Econometrica, 55(3), 703-708.
+    """
+    if size is None:
+        size = np.sqrt((error**2 * known).sum(1) / np.maximum(known.sum(1), 1))  # (n,)
+    weight = known / np.maximum(size, 0.1 * np.median(size) + 1e-12)[:, None]
+    power = (weight * correction**2).sum()
+    if power == 0:
+        return prior
+    share = (weight * correction * error).sum() / power
+    scores = weight * correction * (error - share * correction) * known.sum() / power
+    variance = max(variance for _, variance in moments(scores, known, series, times))
+    variance *= (half_width(np.where(known, error, np.nan), times) / NORMAL) ** 2
+    precisions = 1 / deviation**2, 1 / max(variance, 1e-12)
+    return float(np.clip(np.average([prior, share], weights=precisions), 0, 1))
+
+
+def shares_of_series(
+    correction: Floats,
+    error: Floats,
+    known: Floats,
+    series: Integers,
+    positions: Integers,
+    n_series: int,
+    common: float,
+) -> Floats:
+    """How much of a correction to keep in each of several series, (n_series,).
+
+    The shares lie between 0 and 1, about the common one; of each its own tail says how likely it is, by mean absolute
+    errors, of which a horizon holds no more than `N_OWN` that are independent. The mean of what is likely is taken.
+    Where the common one lies near 0 or 1, they lie as near to it. A single series has the common one.
+
+    `positions` are those of the origins; the other parameters are those of `share_to_keep`.
+    """
+    shares = np.linspace(0, 1, 21)
+    sums = [np.bincount(series, (np.abs(error - s * correction) * known).sum(1), n_series) for s in shares]
+    loss = np.log(np.stack(sums, 1) + 1e-9)
+    steps = positions[:, None] + np.arange(known.shape[1])
+    cells = np.unique(np.stack([np.broadcast_to(series[:, None], steps.shape), steps])[:, known > 0], axis=1)
+    n_independent = np.bincount(cells[0], minlength=n_series)[:, None] * min(N_OWN / known.shape[1], 1)
+    deviation = min(OWN_DEVIATION, 2 * common, 2 - 2 * common) * np.sqrt(1 - 1 / n_series)
+    likely = -n_independent * loss - (shares - common) ** 2 / (2 * max(deviation, 1e-3) ** 2)
+    return softmax(likely, axis=1) @ shares

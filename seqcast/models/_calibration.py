@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import softmax
 
-from seqcast.gains import NORMAL, half_width, is_doubtful, moments
+from seqcast.gains import is_doubtful, share_to_keep
 from seqcast.models._effects import smoothing_and_slopes
+from seqcast.models._phases import fit_phases
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.linear import RidgePath
 from seqcast.networks.normalization import window_center
@@ -16,14 +16,11 @@ from seqcast.paths import LEVELS
 from seqcast.training import EVALUATION_BATCH, Loss, Sample, loss_of
 
 __all__ = [
-    "N_OWN",
     "fit_elasticity",
     "fit_linear",
     "fit_width",
     "residual_spread",
     "set_typical_scale",
-    "share_to_keep",
-    "shares_of_series",
     "trusted_share",
 ]
 
@@ -37,8 +34,6 @@ BEYOND_DOUBT = 0.4  # of it: a larger gain over smoothing counts, however few th
 MANY_WINDOWS = 20  # without overlap, for which the tail may be trusted
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
-OWN_DEVIATION = 0.15  # of the shares of series about the common one
-N_OWN = 4  # errors in a horizon of a series that say something of their own
 CHUNK = 4096
 LONG_WINDOW = 512  # steps, of which longer ones are learned from in smaller number
 MAX_HELD = 2**26  # regressors of all windows that are held in memory, 256 MiB
@@ -73,11 +68,12 @@ def fit_linear(
     A penalty that is not given is chosen on the validation windows, whose series and times are `at`; without these it
     is 1, or where there are few windows, smoothing and the effects of covariates alone. An infinite penalty leaves the
     center of the window. Windows with all targets known are learned from if they are four in five; else all, their
-    missing targets filled in (EM).
+    missing targets filled in (EM). What each phase of the season adds is learned after that, if the network has such.
     """
     if penalty == np.inf:
         network.linear.weight.zero_()
         return penalty
+    is_new = penalty is None
     is_few = len(train.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
     train, is_complete = _complete(train)
     train = train.thinned(int(max_windows * min(LONG_WINDOW / network.lookback, 1)))
@@ -97,6 +93,8 @@ def fit_linear(
     elif penalty is None:
         penalty = SMOOTHING if is_few else 1.0
     network.linear.weight.copy_(path.weight(penalty))
+    if network.phases is not None:
+        fit_phases(network, train, validation if is_new else None, at)
     return penalty
 
 
@@ -157,83 +155,6 @@ def trusted_share(
         parts.append(torch.stack((middle, target - linear, known), 2).double().cpu())
     middle, error, known = torch.cat(parts).numpy().transpose(2, 0, 1)  # (n, horizon) each
     return share_to_keep(middle, error, known, series, times, prior=prior, deviation=PRIOR_DEVIATION)
-
-
-def share_to_keep(
-    correction: Floats,
-    error: Floats,
-    known: Floats,
-    series: Integers,
-    times: Integers,
-    *,
-    prior: float,
-    deviation: float,
-    size: Floats | None = None,
-) -> float:
-    """How much of a correction to keep: what the tail says, weighed against what is to be expected.
-
-    The tail says the least-squares weight of the correction, every window counted in units of its `size`, with a
-    standard error that allows for the ties between neighbouring origins (Newey and West [1]_) and is larger where the
-    tail holds few horizons. The expectation is `prior` with standard deviation `deviation`: half of a correction has
-    three quarters of the gain of a right one, and a quarter of the harm of a wrong one. The share is the mean of both
-    by precision, between 0 and 1.
-
-    Parameters
-    ----------
-    correction, error, known : ndarray of shape (n, horizon)
-        Of forecasts from origins of the tail; the error is the actual less the forecast that is corrected.
-    series, times : ndarray of shape (n,)
-        Of the origins.
-    prior, deviation : float
-        Of the share.
-    size : ndarray of shape (n,), optional
-        Of the windows; by default the root mean square of the error.
-
-    References
-    ----------
-    .. [1] Newey, W. K. and West, K. D. (1987). A simple, positive semi-definite, heteroskedasticity and autocorrelation
-       consistent covariance matrix. Econometrica, 55(3), 703-708.
-    """
-    if size is None:
-        size = np.sqrt((error**2 * known).sum(1) / np.maximum(known.sum(1), 1))  # (n,)
-    weight = known / np.maximum(size, 0.1 * np.median(size) + 1e-12)[:, None]
-    power = (weight * correction**2).sum()
-    if power == 0:
-        return prior
-    share = (weight * correction * error).sum() / power
-    scores = weight * correction * (error - share * correction) * known.sum() / power
-    variance = max(variance for _, variance in moments(scores, known, series, times))
-    variance *= (half_width(np.where(known, error, np.nan), times) / NORMAL) ** 2
-    precisions = 1 / deviation**2, 1 / max(variance, 1e-12)
-    return float(np.clip(np.average([prior, share], weights=precisions), 0, 1))
-
-
-def shares_of_series(
-    correction: Floats,
-    error: Floats,
-    known: Floats,
-    series: Integers,
-    positions: Integers,
-    n_series: int,
-    common: float,
-) -> Floats:
-    """How much of a correction to keep in each of several series, (n_series,).
-
-    The shares lie between 0 and 1, about the common one; of each its own tail says how likely it is, by mean absolute
-    errors, of which a horizon holds no more than `N_OWN` that are independent. The mean of what is likely is taken.
-    Where the common one lies near 0 or 1, they lie as near to it. A single series has the common one.
-
-    `positions` are those of the origins; the other parameters are those of `share_to_keep`.
-    """
-    shares = np.linspace(0, 1, 21)
-    sums = [np.bincount(series, (np.abs(error - s * correction) * known).sum(1), n_series) for s in shares]
-    loss = np.log(np.stack(sums, 1) + 1e-9)
-    steps = positions[:, None] + np.arange(known.shape[1])
-    cells = np.unique(np.stack([np.broadcast_to(series[:, None], steps.shape), steps])[:, known > 0], axis=1)
-    n_independent = np.bincount(cells[0], minlength=n_series)[:, None] * min(N_OWN / known.shape[1], 1)
-    deviation = min(OWN_DEVIATION, 2 * common, 2 - 2 * common) * np.sqrt(1 - 1 / n_series)
-    likely = -n_independent * loss - (shares - common) ** 2 / (2 * max(deviation, 1e-3) ** 2)
-    return softmax(likely, axis=1) @ shares
 
 
 @torch.inference_mode()

@@ -36,8 +36,11 @@ class Member:
     def report(self) -> dict[str, Any]:
         """What was chosen and what came of it, in one row of a table."""
         steps = self.history.get("step", [0])[-1]
-        share = float(self.model.network.shrinkage)
-        return {**asdict(self.choice), "penalty": self.penalty, "steps": steps, "share of the correction": share}
+        network = self.model.network
+        shares = {"share of the correction": float(network.shrinkage)}
+        if network.phases is not None:
+            shares["share by phase"] = float(network.phases.share)
+        return {**asdict(self.choice), "penalty": self.penalty, "steps": steps, **shares}
 
     def moved(self, device: torch.device) -> "Member":
         """The member on a device; itself if it is on one of that type."""

@@ -143,8 +143,8 @@ class NetworkForecaster(WindowForecaster):
         self.update(X, y)
         split = split_in_time(Calendar(self.calendar_).extend(self.panel_), self._longest, 0)
         for member, seed in zip(self.members_, _seeds(self.random_state, len(self.members_)), strict=True):
-            model, knows_series = member.model, member.model.network.knows_series
-            task = make_task(split, member.choice, self._longest, model.device, model, knows_series=knows_series)
+            model, architecture = member.model, member.architecture
+            task = make_task(split, member.choice, self._longest, model.device, model, architecture=architecture)
             options = self._training_options(member.architecture, len(task.everything.rows))
             generator = torch.Generator().manual_seed(seed)
             member.history, _ = fit_network(model.network, task.everything, None, options, generator)
@@ -282,16 +282,15 @@ class NetworkForecaster(WindowForecaster):
         seed: int,
         former: Member | None,
     ) -> Member:
-        task = make_task(split, choice, self.horizon, device, knows_series=self.series_embedding)
         architecture = self._architecture(choice, past_only)
+        task = make_task(split, choice, self.horizon, device, architecture=architecture)
         with SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = self._build(architecture)
         network.to(device)
         if former is not None:
             _copy_weights(former.model.network, network)
-        levels = np.array(architecture["levels"])
-        levels = levels if levels.size else LEVELS
+        levels = np.array(architecture["levels"]) if architecture["levels"] else LEVELS
         calendar = Calendar(self.calendar_)
         model = WindowModel(network, task.scaling, task.features, self.panel_.ids, levels, calendar=calendar)
         member = Member(architecture, model, training_length=choice.training_length)
@@ -307,6 +306,7 @@ class NetworkForecaster(WindowForecaster):
         own["levels"] = tuple(sorted(set(self.quantiles))) if self.loss == "quantile" else ()
         own["distribution"] = self.loss if self.loss in DISTRIBUTIONS else ""
         own["n_series"] = len(self.panel_.ids) if self.series_embedding else 0
+        own |= {} if self.linear_skip else {"n_phases": 0}
         return super()._architecture(choice, past_only) | own
 
     _backbone_options: tuple[str, ...] = ()
@@ -336,6 +336,7 @@ class NetworkForecaster(WindowForecaster):
             normalization=a["normalization"],
             linear_skip=a["linear_skip"],
             n_calendar=a.get("n_calendar", 0),
+            n_phases=a.get("n_phases", 0),
             season_length=a.get("season_length"),
             backbone=self._make_backbone(a, embedding.n_past, embedding.n_future),
             embedding=embedding,
@@ -359,8 +360,7 @@ class NetworkForecaster(WindowForecaster):
         member.history, best_step = fit_network(network, task.train, task.validation, options, generator)
         if self.linear_skip:
             prior = USUAL_SHARE if np.isfinite(member.penalty) else 0.0
-            share = trusted_share(network, task.validation, *task.tail, prior=prior)
-            network.shrinkage.fill_(share)
+            network.shrinkage.fill_(trusted_share(network, task.validation, *task.tail, prior=prior))
         self._measure(member, task.train, task.validation, options.loss)
         member.check = check_tail(member.model, self.panel_, split, task, member.history, options)
         if self.refit_tail:

@@ -125,9 +125,13 @@ def make_task(
     device: torch.device | str = "cpu",
     model: WindowModel | None = None,
     *,
-    knows_series: bool = False,
+    architecture: dict[str, Any] | None = None,
 ) -> Task:
-    """Lay out the windows of train, of the validation tail, and of both; in the units of `model` if it is given."""
+    """Lay out the windows of train, of the validation tail, and of both; in the units of `model` if it is given.
+
+    They have the channels that a network of that architecture reads.
+    """
+    own = architecture or {}
     panel = split.panel
     lookback, length = choice.lookback, choice.training_length
     scaling = model.scaling if model else fit_scaling(choice.target_transform, panel.values, panel.indptr)
@@ -136,7 +140,8 @@ def make_task(
         "lookback": lookback,
         "horizon": horizon,
         "device": device,
-        "knows_series": knows_series,
+        "knows_series": own.get("n_series", 0) > 0,
+        "n_phases": own.get("n_phases", 0),
     }
     everything = sample_of(
         panel,

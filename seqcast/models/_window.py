@@ -14,10 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from seqcast._parameters import any_of, at_least, between, boolean, is_none, one_of, option, parameters, text
 from seqcast.base import BaseForecaster
+from seqcast.gains import N_OWN, share_to_keep, shares_of_series
 from seqcast.models._calendar import Calendar
-from seqcast.models._calibration import N_OWN, share_to_keep, shares_of_series
 from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of
 from seqcast.models._member import Member
+from seqcast.models._phases import phases_of
 from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
 from seqcast.networks.forecast import ForecastNetwork
@@ -241,6 +242,7 @@ class WindowForecaster(BaseForecaster):
 
     def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:
         """What decides the shape of a network."""
+        window = choice.lookback + int(self.horizon)
         return {
             "lookback": choice.lookback,
             "horizon": int(self.horizon),
@@ -248,6 +250,7 @@ class WindowForecaster(BaseForecaster):
             "normalization": choice.normalization,
             "n_calendar": len(Calendar(self.calendar_)),
             "season_length": self.season_length_,
+            "n_phases": 0 if choice.penalty else phases_of(self.panel_, self.season_length_, window),
         }
 
     def _build(self, architecture: dict[str, Any]) -> ForecastNetwork:

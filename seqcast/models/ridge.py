@@ -62,8 +62,8 @@ class RidgeForecaster(WindowForecaster):
         return [self._fit_member(split, choice, past_only, device) for choice in alike[: self.n_members]]
 
     def _fit_member(self, split: Split, choice: Choice, past_only: tuple[bool, ...], device: torch.device) -> Member:
-        task = make_task(split, choice, self.horizon, device)
         architecture = self._architecture(choice, past_only)
+        task = make_task(split, choice, self.horizon, device, architecture=architecture)
         network = self._build(architecture).to(device)
         set_typical_scale(network, task.train)
         penalty = fit_linear(network, task.train, task.validation, task.tail, penalty=choice.penalty)

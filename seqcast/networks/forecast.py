@@ -7,7 +7,7 @@ from torch import nn
 
 from seqcast.networks.embedding import PatchEmbedding
 from seqcast.networks.heads import DistributionHead, Head, QuantileHead
-from seqcast.networks.linear import LinearSkip
+from seqcast.networks.linear import LinearSkip, PhaseSkip
 from seqcast.networks.normalization import bridged, continued_back, fill_gaps, window_center, window_scale
 
 __all__ = ["ForecastNetwork", "Inputs", "Normalised"]
@@ -22,6 +22,7 @@ class Normalised(NamedTuple):
     center: torch.Tensor  # (n, 1)
     scale: torch.Tensor  # (n, 1)
     series: torch.Tensor | None = None  # (n,), number of the series from 1 on, where it has a vector; 0 is unknown
+    phase: torch.Tensor | None = None  # (n,), of the origin in the season, where the linear forecast depends on it
 
 
 class Inputs(NamedTuple):
@@ -53,6 +54,8 @@ class ForecastNetwork(nn.Module):
         Whether the network corrects a linear forecast, or the center of the window.
     n_calendar : int
         How many of the covariates, the last, are calendar columns.
+    n_phases : int
+        Phases of the season, each with a linear forecast of its own; 0: they share one.
     backbone : Module, optional
         ``forward(past, future)`` of tokens (n, n_past, width) and (n, n_future, width) gives (n, n_future, width).
         Without one the network is the linear forecast.
@@ -65,6 +68,7 @@ class ForecastNetwork(nn.Module):
     width: torch.Tensor  # (), what the spread of quantiles and distributions is multiplied by
     elasticity: torch.Tensor  # (), of that spread to the scale of the window: 1 if it is in proportion
     is_known: torch.Tensor  # (lookback + horizon, n_features)
+    phases: Any  # PhaseSkip or None
     embedding: Any
     backbone: Any
     head: Any
@@ -79,6 +83,7 @@ class ForecastNetwork(nn.Module):
         season_length: int | None = None,
         linear_skip: bool = True,
         n_calendar: int = 0,
+        n_phases: int = 0,
         backbone: nn.Module | None = None,
         embedding: PatchEmbedding | None = None,
         head: Head | QuantileHead | DistributionHead | None = None,
@@ -96,16 +101,20 @@ class ForecastNetwork(nn.Module):
         self.register_buffer("width", torch.ones(()))
         self.register_buffer("elasticity", torch.ones(()))
         self.linear = LinearSkip(lookback, horizon, len(past_only) - n_calendar, n_calendar, season_length or 1)
+        self.phases = PhaseSkip(lookback, horizon, len(past_only) - n_calendar, n_phases) if n_phases else None
         self.linear_skip = linear_skip
         self.embedding, self.backbone, self.head = embedding, backbone, head
 
     @property
     def knows_series(self) -> bool:
-        """Whether the last channel of its windows is the number of the series."""
+        """Whether a channel of its windows, behind the covariates, is the number of the series."""
         return self.embedding is not None and self.embedding.series is not None
 
     def normalise(self, windows: torch.Tensor) -> Normalised:
         """Put windows (n, lookback + horizon, channels) in units of their own past."""
+        phase = None
+        if self.phases is not None:
+            windows, phase = windows[..., :-1], windows[:, self.lookback, -1].long()
         past = windows[:, : self.lookback]
         value, observed = past[..., 0], past[..., 1]  # (n, lookback)
         center = window_center(value, observed, self.normalization)  # (n, 1)
@@ -120,7 +129,7 @@ class ForecastNetwork(nn.Module):
         z = (value - center) / scale * observed
         if self.season_length is not None:
             z = fill_gaps(z, observed, self.season_length)
-        return Normalised(z, observed, features, center, scale, series)
+        return Normalised(z, observed, features, center, scale, series, phase)
 
     def targets(self, windows: torch.Tensor, past: Normalised) -> tuple[torch.Tensor, torch.Tensor]:
         """The future in the same units, and 1 where it is known, else 0: (n, horizon) each."""
@@ -144,7 +153,10 @@ class ForecastNetwork(nn.Module):
         """The forecast without the correction, (n, horizon, 1)."""
         if not self.linear_skip:
             return past.z.new_zeros(len(past.z), self.horizon, 1)
-        return self.linear(past.z, past.features).unsqueeze(2)
+        forecast = self.linear(past.z, past.features)
+        if self.phases is not None:
+            forecast = forecast + self.phases(past.z, past.features, past.phase)
+        return forecast.unsqueeze(2)
 
     def forward(self, past: Normalised) -> torch.Tensor:
         """The forecast in units of the window, (n, horizon, n_outputs)."""

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["LinearSkip", "RidgePath"]
+__all__ = ["LinearSkip", "PhaseSkip", "RidgePath"]
 
 MAX_COLUMNS = 1500  # of covariates; beyond that neighbouring steps of them are averaged
+MAX_COLUMNS_BY_PHASE = 128  # of covariates
 N_IMPUTATIONS = 5
 SHORTEST_SEASON = 8  # steps after which coefficients are expected to be smaller
 
@@ -53,9 +54,7 @@ class LinearSkip(nn.Module):
             features, calendar = features.tensor_split((features.shape[2] - self.n_calendar,), 2)
             columns.append(calendar[:, self.lookback])  # (n, n_calendar)
         if features.shape[2]:
-            missing = -features.shape[1] % self.steps
-            blocks = F.pad(features, (0, 0, missing, 0)).unflatten(1, (-1, self.steps)).mean(2)
-            columns.append(blocks.flatten(1))  # (n, n_blocks * n_features)
+            columns.append(_blocks(features, self.steps))  # (n, n_blocks * n_features)
         return torch.cat(columns, 1)  # (n, n_columns)
 
     def smoothed(self, smoothing: torch.Tensor, effects: torch.Tensor) -> torch.Tensor:
@@ -71,6 +70,47 @@ class LinearSkip(nn.Module):
         if not features.shape[2]:
             return z @ self.weight[:-1] + self.weight[-1]  # (n, horizon)
         return self.design(z, features) @ self.weight  # (n, horizon)
+
+
+class PhaseSkip(nn.Module):
+    """What is added to the linear forecast at each phase of the season: at each hour of the day, if that is the season.
+
+    It is linear in the last season, and in the covariates from there on. What the last hours say of the next depends on
+    the hour: prices of a day are made together, at noon of the day before.
+    """
+
+    weight: torch.Tensor  # (n_phases, n_columns, horizon)
+    share: torch.Tensor  # (), what is kept of what was learned
+
+    def __init__(self, lookback: int, horizon: int, n_features: int, n_phases: int):
+        super().__init__()
+        self.lookback, self.horizon, self.n_features = lookback, horizon, n_features
+        self.n_own = min(n_phases, lookback)
+        n_steps = self.n_own + horizon
+        self.steps = -(-n_steps * n_features // MAX_COLUMNS_BY_PHASE) or 1  # steps averaged into one column
+        n_columns = self.n_own + 1 + -(-n_steps // self.steps) * n_features
+        self.register_buffer("weight", torch.zeros(n_phases, n_columns, horizon))
+        self.register_buffer("share", torch.zeros(()))
+        self.penalty = float("inf")  # by which it is learned
+
+    def design(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """The regressors (n, n_columns) of windows z (n, lookback) and features (n, lookback + horizon, n)."""
+        columns = [z[:, -self.n_own :], z.new_ones(len(z), 1)]
+        if self.n_features:
+            columns.append(_blocks(features[:, self.lookback - self.n_own :, : self.n_features], self.steps))
+        return torch.cat(columns, 1)
+
+    def forward(self, z: torch.Tensor, features: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
+        """Of windows whose origins have these phases (n,): (n, horizon)."""
+        at_every_phase = self.design(z, features) @ self.weight.transpose(0, 1).flatten(1)
+        at_every_phase = at_every_phase.unflatten(1, (-1, self.horizon))  # (n, n_phases, horizon)
+        return at_every_phase.gather(1, phase[:, None, None].expand(-1, 1, self.horizon))[:, 0]
+
+
+def _blocks(features: torch.Tensor, steps: int) -> torch.Tensor:
+    """Features (n, n_steps, k), so many steps averaged into one and laid behind each other: (n, n_blocks * k)."""
+    missing = -features.shape[1] % steps
+    return F.pad(features, (0, 0, missing, 0)).unflatten(1, (-1, steps)).mean(2).flatten(1)
 
 
 class RidgePath:

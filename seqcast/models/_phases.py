@@ -1,0 +1,112 @@
+"""What the linear forecast adds at each phase of the season: learned from the windows of that phase and its neighbours.
+
+It is kept as far as the tail says that it helps.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqcast.gains import share_to_keep
+from seqcast.networks.forecast import ForecastNetwork
+from seqcast.panel import Panel
+from seqcast.training import Sample
+
+__all__ = ["fit_phases", "phases_of"]
+
+Integers = NDArray[np.int64]
+Moments = tuple[torch.Tensor, torch.Tensor]  # of each phase, float64: Z'Z and Z'E, E what the linear forecast leaves
+
+SHORTEST_SEASON, LONGEST_SEASON = 4, 48  # steps, each of which may be a phase
+PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # in units of the mean diagonal of Z'Z
+MANY_WINDOWS = 20  # without overlap, from which on phases are told apart
+PRIOR_SHARE, PRIOR_DEVIATION = 0.5, 0.25  # of what is added that is worth keeping, as of a network's correction
+STEPS_A_NEIGHBOUR = 12  # of a season, for one phase on either side that is learned from too
+CHUNK = 4096
+
+
+def phases_of(panel: Panel, season_length: int, window: int) -> int:
+    """How many phases windows of so many steps may have; 0 where they are few, or no dates say which is which."""
+    is_told = panel.axis.kind in ("datetime", "period") and SHORTEST_SEASON <= season_length <= LONGEST_SEASON
+    return season_length if is_told and len(panel.values) >= MANY_WINDOWS * window else 0
+
+
+@torch.inference_mode()
+def fit_phases(
+    network: ForecastNetwork, train: Sample, validation: Sample | None, at: tuple[Integers, Integers] | None
+) -> None:
+    """Regress what the linear forecast leaves on the last season and the covariates, for each phase.
+
+    The validation windows, whose series and times are `at`, say with which penalty, and what share of it is kept;
+    nothing, if it does not lower their squared error. Without them both stay as they were found.
+    """
+    phases = network.phases
+    phases.weight.zero_()
+    if validation is None and phases.penalty == np.inf:
+        return
+    moments = _moments(network, train)
+    if validation is not None and at is not None:
+        phases.penalty, share = _best_penalty(network, moments, validation, at)
+        phases.share.fill_(share)
+    if phases.penalty < np.inf:
+        phases.weight.copy_(phases.share * _solved(moments, phases.penalty))
+
+
+def _rests(network: ForecastNetwork, sample: Sample) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Regressors, what the linear forecast leaves, where that is known, and phases of windows, in batches."""
+    for batch in sample.batches(CHUNK):
+        past = network.normalise(batch)
+        target, known = network.targets(batch, past)
+        rest = (target - network.linear(past.z, past.features)) * known
+        yield network.phases.design(past.z, past.features).double(), rest.double(), known, past.phase
+
+
+def _moments(network: ForecastNetwork, train: Sample) -> Moments:
+    n_phases, n_columns, horizon = network.phases.weight.shape
+    gram = torch.zeros(n_phases, n_columns, n_columns, dtype=torch.float64, device=train.rows.device)
+    cross = torch.zeros(n_phases, n_columns, horizon, dtype=torch.float64, device=train.rows.device)
+    for design, rest, _, phase in _rests(network, train):
+        for k in range(n_phases):
+            mine = design[phase == k]
+            gram[k] += mine.T @ mine
+            cross[k] += mine.T @ rest[phase == k]
+    reach = n_phases // STEPS_A_NEIGHBOUR
+    shifts = range(-reach, reach + 1)
+    pooled = [torch.stack([0.5 ** abs(k) * moment.roll(k, 0) for k in shifts]).sum(0) for moment in (gram, cross)]
+    return pooled[0], pooled[1]
+
+
+def _solved(moments: Moments, penalty: float) -> torch.Tensor:
+    """Coefficients of each phase, (n_phases, n_columns, horizon)."""
+    gram, cross = moments
+    unit = gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12)  # (n_phases,)
+    return torch.linalg.solve(gram + torch.diag_embed((penalty * unit)[:, None].expand(gram.shape[:2])), cross)
+
+
+def _best_penalty(
+    network: ForecastNetwork, moments: Moments, validation: Sample, at: tuple[Integers, Integers]
+) -> tuple[float, float]:
+    """The penalty with the lowest squared error, and the share to keep; infinity and 0, if none lowers it."""
+    rests = list(_rests(network, validation))
+    rest, known = (torch.cat([part[k] for part in rests]) for k in (1, 2))
+    best, correction, least = np.inf, torch.zeros_like(rest), float((rest**2).sum())
+    for penalty in PENALTIES:
+        weight = _solved(moments, penalty)
+        added = torch.cat([_added(weight, design, phase) for design, _, _, phase in rests]) * known
+        square = float(((rest - added) ** 2).sum())
+        if square < least:
+            best, correction, least = penalty, added, square
+    if best == np.inf:
+        return best, 0.0
+    more, left, is_known = (part.double().cpu().numpy() for part in (correction, rest, known))
+    return best, share_to_keep(more, left, is_known, *at, prior=PRIOR_SHARE, deviation=PRIOR_DEVIATION)
+
+
+def _added(weight: torch.Tensor, design: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
+    """What weights (n_phases, n_columns, horizon) make of the regressors (n, n_columns): (n, horizon)."""
+    added = design.new_zeros(len(design), weight.shape[2])
+    for k in phase.unique():
+        added[phase == k] = design[phase == k] @ weight[k]
+    return added
