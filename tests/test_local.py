@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import seqcast
 from seqcast import GRUForecaster, RidgeForecaster
-from seqcast.models._calibration import shares_of_series
+from seqcast.gains import shares_of_series
 from seqcast.models._local import LocalSmoothing
 from seqcast.models._task import split_in_time
 from seqcast.networks.smoothing import decomposed, smoothed, smoothing_errors, smoothing_forms

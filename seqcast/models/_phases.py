@@ -4,6 +4,7 @@ It is kept as far as the tail says that it helps.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,13 +55,13 @@ def fit_phases(
         phases.weight.copy_(phases.share * _solved(moments, phases.penalty))
 
 
-def _rests(network: ForecastNetwork, sample: Sample) -> Iterator[tuple[torch.Tensor, ...]]:
+def _rests(network: ForecastNetwork, sample: Sample) -> Iterator[tuple[Any, ...]]:
     """Regressors, what the linear forecast leaves, where that is known, and phases of windows, in batches."""
     for batch in sample.batches(CHUNK):
         past = network.normalise(batch)
         target, known = network.targets(batch, past)
-        rest = (target - network.linear(past.z, past.features)) * known
-        yield network.phases.design(past.z, past.features).double(), rest.double(), known, past.phase
+        design, linear = (part(past.z, past.features) for part in (network.phases.design, network.linear))
+        yield design.double(), ((target - linear) * known).double(), known, past.phase
 
 
 def _moments(network: ForecastNetwork, train: Sample) -> Moments:

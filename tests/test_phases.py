@@ -1,0 +1,116 @@
+"""What the linear forecast adds at each phase of the season."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+import seqcast
+from seqcast import GRUForecaster, RidgeForecaster
+from seqcast.networks.linear import PhaseSkip
+
+
+def turning(n_days, seed=0):
+    """Each hour is nine tenths of the one before it, at some hours of the day of the other sign."""
+    random = np.random.default_rng(seed)
+    index = pd.date_range("2024-01-01", periods=24 * n_days, freq="h")
+    factors, values = 0.9 * random.choice([-1, 1], 24)[index.hour], random.normal(size=len(index))
+    for k in range(1, len(index)):
+        values[k] += factors[k] * values[k - 1]
+    return pd.Series(values, index, name="y")
+
+
+def error_of(model, y, n=100):
+    """Mean absolute error of the first step from the last origins."""
+    return np.mean([np.abs(model.forecast(1, history=y[:k]).iloc[0] - y.iloc[k]) for k in range(len(y) - n, len(y))])
+
+
+def shares(model):
+    return [m.model.network.phases.share.item() if m.model.network.phases else None for m in model.members_]
+
+
+def without(monkeypatch):
+    monkeypatch.setattr("seqcast.models._window.phases_of", lambda *args: 0)
+
+
+def test_every_phase_has_its_own_weights(monkeypatch):
+    y = turning(100)
+    model = RidgeForecaster(horizon=3, lookback=48).fit(y[:-120])
+    assert min(shares(model)) > 0.5
+    error = error_of(model, y)
+    without(monkeypatch)
+    common = RidgeForecaster(horizon=3, lookback=48).fit(y[:-120])
+    assert set(shares(common)) == {None}
+    assert error < 0.85 * error_of(common, y)
+
+
+def test_networks_start_from_it():
+    y = turning(100)
+    model = GRUForecaster(horizon=3, lookback=48, max_steps=20, n_members=1, random_state=0).fit(y[:-120])
+    assert error_of(model, y) < 1.2
+
+
+def test_what_comes_from_other_places_keeps_its_hour(tmp_path):
+    y = turning(100)
+    model = RidgeForecaster(horizon=12, lookback=48).fit(y[:-500])
+    expected = model.forecast(history=y[:-5])
+    assert_allclose(model.forecast(history=y[-301:-5]), expected, atol=1e-5)
+    assert_allclose(model.forecast(history=y[-301:-5].rename("other")), expected, rtol=0.1, atol=0.3)
+    model.save(tmp_path / "model.seqcast")
+    loaded = seqcast.load(tmp_path / "model.seqcast")
+    assert_allclose(loaded.forecast(history=y[-301:-5]), expected, atol=1e-5)
+    updated = model.update(y[-500:-5])
+    assert_allclose(updated.forecast(), expected, atol=1e-5)
+
+
+def test_without_dates_nothing_says_which_phase_it_is():
+    y = turning(100)
+    for values in (y.to_numpy(), y.reset_index(drop=True), y.set_axis(np.arange(100, 2500))):
+        assert shares(RidgeForecaster(horizon=12, lookback=48, season_length=24).fit(values))[0] is None
+    assert shares(RidgeForecaster(horizon=12, lookback=48).fit(y.to_period("h")))[0] > 0.5
+
+
+def test_few_windows_and_odd_seasons_have_none():
+    y = turning(100)
+    assert shares(RidgeForecaster(horizon=12, lookback=48).fit(y[:1000]))[0] is None
+    assert shares(RidgeForecaster(horizon=12, lookback=48, season_length=1).fit(y))[0] is None
+    assert shares(RidgeForecaster(horizon=12, lookback=48, season_length=168).fit(y))[0] is None
+    assert shares(GRUForecaster(horizon=12, lookback=48, max_steps=2, linear_skip=False).fit(y))[0] is None
+
+
+def test_noise_gets_next_to_nothing():
+    y = turning(100)
+    noise = pd.Series(np.random.default_rng(1).normal(size=len(y)), y.index)
+    found = [
+        m.model.network.phases.weight.abs().max().item()
+        for m in RidgeForecaster(horizon=12, lookback=48).fit(noise).members_
+    ]
+    assert max(found) < 0.1
+
+
+def test_covariates_act_by_the_hour():
+    random = np.random.default_rng(3)
+    index = pd.date_range("2024-01-01", periods=24 * 150, freq="h")
+    X = pd.DataFrame(random.normal(size=(len(index), 2)), index, columns=["x", "seen"])
+    y = X["x"] * np.where(index.hour < 12, 1, -1) + 0.1 * random.normal(size=len(index))
+    y = y.rename("y")
+    model = RidgeForecaster(horizon=6, lookback=48, past_features=["seen"]).fit(X[:-240], y[:-240])
+    errors = []
+    for k in range(len(y) - 240, len(y) - 6, 7):
+        forecast = model.forecast(X=X[: k + 6], history=y[:k])
+        errors.append(np.abs(forecast - y[k : k + 6]).to_numpy())
+    assert np.mean(errors) < 0.4  # .8 is the mean of what x adds
+    later = X.copy()
+    later.loc[y.index[k] :, "seen"] = 1e3
+    assert_allclose(model.forecast(X=later[: k + 6], history=y[:k]), forecast)
+
+
+@pytest.mark.parametrize("n_features", [0, 2, 50])
+def test_the_skip_is_that_of_the_phase(n_features):
+    skip = PhaseSkip(30, 4, n_features, 24)
+    skip.weight.normal_()
+    assert skip.weight.shape[1] <= 24 + 1 + 128 + n_features
+    z, features, phase = torch.randn(7, 30), torch.randn(7, 34, n_features), torch.tensor([0, 5, 23, 5, 1, 2, 3])
+    expected = torch.einsum("nk,nkh->nh", skip.design(z, features), skip.weight[phase])
+    torch.testing.assert_close(skip(z, features, phase), expected, rtol=1e-4, atol=1e-4)
