@@ -27,7 +27,8 @@ def error_of(model, y, n=100):
 
 
 def shares(model):
-    return [m.model.network.phases.share.item() if m.model.network.phases else None for m in model.members_]
+    networks = [member.model.network for member in model.members_]
+    return [network.phases.share.item() if network.phases is not None else None for network in networks]
 
 
 def without(monkeypatch):
@@ -82,11 +83,42 @@ def test_few_windows_and_odd_seasons_have_none():
 def test_noise_gets_next_to_nothing():
     y = turning(100)
     noise = pd.Series(np.random.default_rng(1).normal(size=len(y)), y.index)
-    found = [
-        m.model.network.phases.weight.abs().max().item()
-        for m in RidgeForecaster(horizon=12, lookback=48).fit(noise).members_
-    ]
-    assert max(found) < 0.1
+    networks = [m.model.network for m in RidgeForecaster(horizon=12, lookback=48).fit(noise).members_]
+    assert max(0.0 if n.phases is None else n.phases.weight.abs().max().item() for n in networks) < 0.1
+
+
+def test_shocks_that_series_share_are_no_phase():
+    random = np.random.default_rng(0)
+    common, index = np.cumsum(random.normal(size=40)), pd.date_range("2020-01-01", periods=40, freq="MS")
+    y = pd.DataFrame({f"s{k}": common + random.normal(size=40) for k in range(100)}, index)
+    assert set(shares(RidgeForecaster(horizon=6).fit(y))) == {None}
+
+
+def test_trading_days_have_no_phase():
+    y = turning(20).to_numpy()
+    days = pd.offsets.CustomBusinessDay(holidays=["2010-05-03", "2010-05-04"])
+    index = pd.date_range("2010-01-01", periods=len(y), freq=days)
+    assert shares(RidgeForecaster(horizon=2, lookback=10).fit(pd.Series(y, index)))[0] is None
+
+
+def test_nothing_is_larger_than_it_was_in_fit():
+    y = turning(100)
+    model = RidgeForecaster(horizon=3, lookback=48, n_members=1, local_smoothing=False).fit(y)
+    phases = model.members_[0].model.network.phases
+    z = torch.full((24, 48), 1e6)
+    assert (phases(z, z.new_zeros(24, 51, 0), torch.arange(24)).abs() <= phases.most).all()
+    assert (phases.most < 5).all()
+
+
+def test_a_warm_start_keeps_its_weights_when_phases_come():
+    y = turning(50)
+    settings = {"horizon": 3, "lookback": 24, "n_members": 1, "random_state": 0, "warm_start": True}
+    model = GRUForecaster(max_steps=5, **settings).fit(y[:500])
+    before = [p.detach().clone() for p in model.members_[0].model.network.parameters()]
+    model.set_params(max_steps=1, learning_rate=1e-9).fit(y)
+    assert shares(model)[0] is not None
+    after = model.members_[0].model.network.parameters()
+    assert max((a - b).abs().max() for a, b in zip(after, before, strict=True)) < 1e-6
 
 
 def test_covariates_act_by_the_hour():

@@ -42,6 +42,12 @@ class Member:
             shares["share by phase"] = float(network.phases.share)
         return {**asdict(self.choice), "penalty": self.penalty, "steps": steps, **shares}
 
+    def settle(self) -> None:
+        """Forget what served in fit only, and phases that add nothing."""
+        self.check, network = None, self.model.network
+        if network.phases is not None and not network.phases.share:
+            network.phases, self.architecture = None, {**self.architecture, "n_phases": 0}
+
     def moved(self, device: torch.device) -> "Member":
         """The member on a device; itself if it is on one of that type."""
         if self.model.device.type == device.type:

@@ -359,7 +359,7 @@ class NetworkForecaster(WindowForecaster):
             return
         member.history, best_step = fit_network(network, task.train, task.validation, options, generator)
         if self.linear_skip:
-            prior = USUAL_SHARE if np.isfinite(member.penalty) else 0.0
+            prior = USUAL_SHARE * np.isfinite(member.penalty)
             network.shrinkage.fill_(trusted_share(network, task.validation, *task.tail, prior=prior))
         self._measure(member, task.train, task.validation, options.loss)
         member.check = check_tail(member.model, self.panel_, split, task, member.history, options)
@@ -444,7 +444,7 @@ def _seeds(random_state: Any, n: int) -> list[int]:
 
 def _copy_weights(source: ForecastNetwork, target: ForecastNetwork) -> None:
     """Begin where another network ended, if it has the same shape."""
-    old, new = source.state_dict(), target.state_dict()
-    if {k: v.shape for k, v in old.items()} == {k: v.shape for k, v in new.items()}:
-        target.load_state_dict(old)
+    own = [{k: v for k, v in n.state_dict().items() if not k.startswith("phases.")} for n in (source, target)]
+    if {k: v.shape for k, v in own[0].items()} == {k: v.shape for k, v in own[1].items()}:
+        target.load_state_dict(own[0], strict=False)
         target.shrinkage.fill_(1.0)  # what was learned of it is to be learned anew

@@ -1,7 +1,4 @@
-"""What the linear forecast adds at each phase of the season: learned from the windows of that phase and its neighbours.
-
-It is kept as far as the tail says that it helps.
-"""
+"""What is added to the linear forecast at each phase of the season, as far as the tail says that it helps."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pandas.tseries.offsets import CustomBusinessDay
 
-from seqcast.gains import share_to_keep
+from seqcast.gains import is_doubtful, n_horizons, share_to_keep
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
 from seqcast.training import Sample
@@ -23,15 +21,20 @@ Moments = tuple[torch.Tensor, torch.Tensor]  # of each phase, float64: Z'Z and Z
 SHORTEST_SEASON, LONGEST_SEASON = 4, 48  # steps, each of which may be a phase
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # in units of the mean diagonal of Z'Z
 MANY_WINDOWS = 20  # without overlap, from which on phases are told apart
+FEW_HORIZONS = 10  # in the tail, by which only a gain that is beyond doubt counts
 PRIOR_SHARE, PRIOR_DEVIATION = 0.5, 0.25  # of what is added that is worth keeping, as of a network's correction
 STEPS_A_NEIGHBOUR = 12  # of a season, for one phase on either side that is learned from too
 CHUNK = 4096
 
 
 def phases_of(panel: Panel, season_length: int, window: int) -> int:
-    """How many phases windows of so many steps may have; 0 where they are few, or no dates say which is which."""
-    is_told = panel.axis.kind in ("datetime", "period") and SHORTEST_SEASON <= season_length <= LONGEST_SEASON
-    return season_length if is_told and len(panel.values) >= MANY_WINDOWS * window else 0
+    """How many phases windows of so many steps may have; 0 where they are few, or no dates say which is which.
+
+    Of an exchange they do not: a holiday is no step, and moves all later days of the week.
+    """
+    is_told = panel.axis.kind in ("datetime", "period") and not isinstance(panel.axis.freq, CustomBusinessDay)
+    is_many = np.count_nonzero(~np.isnan(panel.values)) >= MANY_WINDOWS * window
+    return season_length if is_told and is_many and SHORTEST_SEASON <= season_length <= LONGEST_SEASON else 0
 
 
 @torch.inference_mode()
@@ -40,8 +43,10 @@ def fit_phases(
 ) -> None:
     """Regress what the linear forecast leaves on the last season and the covariates, for each phase.
 
-    The validation windows, whose series and times are `at`, say with which penalty, and what share of it is kept;
-    nothing, if it does not lower their squared error. Without them both stay as they were found.
+    Ridge regression, of windows that count by one over the size of what is left in them, plus the usual size: a few
+    wild ones would decide else. Of seasons from 12 steps on, neighbouring phases are learned from too. The validation
+    windows, whose series and times are `at`, say with which penalty, and what share is kept: none if it does not help
+    them, or may do so by luck where they are few. Without them both stay as they were found.
     """
     phases = network.phases
     phases.weight.zero_()
@@ -53,6 +58,10 @@ def fit_phases(
         phases.share.fill_(share)
     if phases.penalty < np.inf:
         phases.weight.copy_(phases.share * _solved(moments, phases.penalty))
+        phases.most.fill_(np.inf)
+        pasts = (network.normalise(batch) for batch in train.batches(CHUNK))
+        sizes = [phases(past.z, past.features, past.phase).abs().amax(0) for past in pasts]
+        phases.most.copy_(torch.stack(sizes).amax(0))
 
 
 def _rests(network: ForecastNetwork, sample: Sample) -> Iterator[tuple[Any, ...]]:
@@ -68,15 +77,21 @@ def _moments(network: ForecastNetwork, train: Sample) -> Moments:
     n_phases, n_columns, horizon = network.phases.weight.shape
     gram = torch.zeros(n_phases, n_columns, n_columns, dtype=torch.float64, device=train.rows.device)
     cross = torch.zeros(n_phases, n_columns, horizon, dtype=torch.float64, device=train.rows.device)
-    for design, rest, _, phase in _rests(network, train):
+    for design, rest, known, phase in _rests(network, train):
+        weighted = design * (_weights(rest, known) * known.mean(1, keepdim=True))
         for k in range(n_phases):
-            mine = design[phase == k]
-            gram[k] += mine.T @ mine
-            cross[k] += mine.T @ rest[phase == k]
+            gram[k] += weighted[phase == k].T @ design[phase == k]
+            cross[k] += weighted[phase == k].T @ rest[phase == k]
     reach = n_phases // STEPS_A_NEIGHBOUR
     shifts = range(-reach, reach + 1)
     pooled = [torch.stack([0.5 ** abs(k) * moment.roll(k, 0) for k in shifts]).sum(0) for moment in (gram, cross)]
     return pooled[0], pooled[1]
+
+
+def _weights(rest: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """How much windows count, (n, 1): those with large errors less."""
+    size = ((rest**2).sum(1, keepdim=True) / known.sum(1, keepdim=True).clamp(min=1)).sqrt()
+    return 1 / (size + size.median()).clamp(min=1e-9)
 
 
 def _solved(moments: Moments, penalty: float) -> torch.Tensor:
@@ -89,19 +104,22 @@ def _solved(moments: Moments, penalty: float) -> torch.Tensor:
 def _best_penalty(
     network: ForecastNetwork, moments: Moments, validation: Sample, at: tuple[Integers, Integers]
 ) -> tuple[float, float]:
-    """The penalty with the lowest squared error, and the share to keep; infinity and 0, if none lowers it."""
+    """The penalty with the lowest squared error, windows weighted, and the share to keep; infinity and 0, if none."""
     rests = list(_rests(network, validation))
     rest, known = (torch.cat([part[k] for part in rests]) for k in (1, 2))
-    best, correction, least = np.inf, torch.zeros_like(rest), float((rest**2).sum())
+    weights = _weights(rest, known)
+    best, correction, least = np.inf, torch.zeros_like(rest), float((weights * rest**2).sum())
     for penalty in PENALTIES:
         weight = _solved(moments, penalty)
         added = torch.cat([_added(weight, design, phase) for design, _, _, phase in rests]) * known
-        square = float(((rest - added) ** 2).sum())
+        square = float((weights * (rest - added) ** 2).sum())
         if square < least:
             best, correction, least = penalty, added, square
-    if best == np.inf:
-        return best, 0.0
     more, left, is_known = (part.double().cpu().numpy() for part in (correction, rest, known))
+    gain = weights.cpu().numpy() * (left**2 - (left - more) ** 2)
+    is_few = n_horizons(np.where(is_known, left, np.nan), at[1]) < FEW_HORIZONS
+    if best == np.inf or (is_few and is_doubtful(gain, left, is_known, *at)):
+        return np.inf, 0.0
     return best, share_to_keep(more, left, is_known, *at, prior=PRIOR_SHARE, deviation=PRIOR_DEVIATION)
 
 

@@ -91,7 +91,7 @@ class WindowForecaster(BaseForecaster):
         self.members_: list[Member] = self._fit_members(split, choices, past_only, device)
         checks = [member.check for member in self.members_ if member.check]
         for member in self.members_:
-            member.check = None
+            member.settle()
         self.local_: LocalSmoothing | None = None
         if self._is_local(choices[0]) and LocalSmoothing.suits(split.ends, self.season_length_):
             checks = self._smooth_locally(split, choices[0], past_only, checks)

@@ -38,7 +38,9 @@ class RidgeForecaster(WindowForecaster):
     ``B = argmin |Y - Z B|^2 + penalty |B - B0|^2`` over all windows, each in units of its own past. B0 is exponential
     smoothing with level, damped trend and season, or with a level that returns to the mean of the window, the best for
     these windows, of what known covariates leave; of each its effect is added, the same at every step, as far as it is
-    no noise. Where windows are few, B0 is all there is, unless the tail is clearly for more.
+    no noise. Where windows are few, B0 is all there is, unless the tail is clearly for more. Where dates tell the phase
+    of the season, seasons have 4 to 48 steps and windows are many, each phase (each hour of the day) has something of
+    its own added, learned from what is left there: a share of it, by the tail that the verdict rests on too.
 
     Local smoothing is for seasons of up to 24 steps and panels of up to four million rows, with ``lookback="auto"``,
     without calendar columns, and unless the last value was chosen: level, damped trend or return to the mean, and

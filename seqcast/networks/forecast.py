@@ -55,7 +55,7 @@ class ForecastNetwork(nn.Module):
     n_calendar : int
         How many of the covariates, the last, are calendar columns.
     n_phases : int
-        Phases of the season, each with a linear forecast of its own; 0: they share one.
+        Phases of the season, each with something of its own added to the linear forecast; 0: none has.
     backbone : Module, optional
         ``forward(past, future)`` of tokens (n, n_past, width) and (n, n_future, width) gives (n, n_future, width).
         Without one the network is the linear forecast.

@@ -75,12 +75,13 @@ class LinearSkip(nn.Module):
 class PhaseSkip(nn.Module):
     """What is added to the linear forecast at each phase of the season: at each hour of the day, if that is the season.
 
-    It is linear in the last season, and in the covariates from there on. What the last hours say of the next depends on
-    the hour: prices of a day are made together, at noon of the day before.
+    It is linear in the last season, and in the covariates from there on, but no larger than it was in fit. What the
+    last hours say of the next depends on the hour: prices of a day are made together, at noon of the day before.
     """
 
     weight: torch.Tensor  # (n_phases, n_columns, horizon)
     share: torch.Tensor  # (), what is kept of what was learned
+    most: torch.Tensor  # (horizon,), the largest there is
 
     def __init__(self, lookback: int, horizon: int, n_features: int, n_phases: int):
         super().__init__()
@@ -91,6 +92,7 @@ class PhaseSkip(nn.Module):
         n_columns = self.n_own + 1 + -(-n_steps // self.steps) * n_features
         self.register_buffer("weight", torch.zeros(n_phases, n_columns, horizon))
         self.register_buffer("share", torch.zeros(()))
+        self.register_buffer("most", torch.full((horizon,), torch.inf))
         self.penalty = float("inf")  # by which it is learned
 
     def design(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
@@ -104,7 +106,8 @@ class PhaseSkip(nn.Module):
         """Of windows whose origins have these phases (n,): (n, horizon)."""
         at_every_phase = self.design(z, features) @ self.weight.transpose(0, 1).flatten(1)
         at_every_phase = at_every_phase.unflatten(1, (-1, self.horizon))  # (n, n_phases, horizon)
-        return at_every_phase.gather(1, phase[:, None, None].expand(-1, 1, self.horizon))[:, 0]
+        added = at_every_phase.gather(1, phase[:, None, None].expand(-1, 1, self.horizon))[:, 0]
+        return added.clamp(-self.most, self.most)
 
 
 def _blocks(features: torch.Tensor, steps: int) -> torch.Tensor:
