@@ -99,7 +99,16 @@ def _whole_correction(forecaster: type) -> type:
     return Variant
 
 
+def _without_phases(forecaster: type) -> type:
+    class Variant(forecaster):
+        def _architecture(self, *choice: Any) -> dict[str, Any]:
+            return {**super()._architecture(*choice), "n_phases": 0}
+
+    return Variant
+
+
 UNITS, WHOLE, IN_TURN = "without window normalisation", "correction not shrunk", "future tokens one after the other"
+PHASES = "one linear forecast for all phases"
 ARMS: dict[str, dict[str, Any]] = {
     "all of it, one member": {},
     "three members averaged": {"n_members": 3},
@@ -111,11 +120,13 @@ ARMS: dict[str, dict[str, Any]] = {
     "normalization=last": {"normalization": "last"},
     UNITS: {},
     WHOLE: {},
+    PHASES: {},
     IN_TURN: {},
 }
 VARIANTS = {
     **{f"{name} {UNITS}": _without_window_units(MODELS[name]) for name in ("GRU", "Transformer")},
     **{f"{name} {WHOLE}": _whole_correction(MODELS[name]) for name in ("GRU", "Transformer")},
+    **{f"{name} {PHASES}": _without_phases(MODELS[name]) for name in ("GRU", "Transformer")},
     f"GRU {IN_TURN}": GRUInTurn,
 }
 
@@ -124,7 +135,7 @@ VARIANTS = {
 
 
 def _model(model: str, arm: str) -> str:
-    return f"{model} {arm}" if arm in (UNITS, WHOLE, IN_TURN) else model
+    return f"{model} {arm}" if arm in (UNITS, WHOLE, PHASES, IN_TURN) else model
 
 
 def _settings(arm: str, arguments: argparse.Namespace) -> argparse.Namespace:

@@ -21,7 +21,7 @@ from scipy.signal import lfilter
 from tqdm import tqdm
 
 import seqcast
-from seqcast.models import _calibration, _effects, _task
+from seqcast.models import _calibration, _effects, _task, _window
 from seqcast.networks import smoothing
 from seqcast.networks.linear import LinearSkip
 
@@ -112,6 +112,7 @@ ARMS: dict[str, Callable[[], Any]] = {
     "levels never return": lambda: patch.object(smoothing, "CLEARLY", 0.0),
     "last value only if best": lambda: patch.object(_task, "DOUBTFUL", 0.0),
     "older steps count as much": _all_alike,
+    "one forecast for all phases": lambda: patch.object(_window, "phases_of", lambda *panel: 0),
     "all of the history": lambda: patch.object(_task, "_training_lengths", lambda split, window: []),
 }
 
