@@ -229,7 +229,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         -----
         At each step direct paths have the quantiles of ``forecast``; a Gaussian copula, learned from past errors, ties
         steps and series (Pinson et al. 2009, Wind Energy 12(1), 51-62). Where a series returns to its line, so do
-        recursive paths (Dickey and Fuller 1979, JASA 74, 427-431).
+        recursive paths (Dickey and Fuller 1979, JASA 74, 427-431); none leaves the range of the history by more than
+        its width and, for every length of the history, as much again.
         """
         check_is_fitted(self)
         check_count("n_paths", n_paths)
@@ -436,8 +437,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         holds_history = panel is not self.panel_ and len(frame) > panel.lengths[0]
         codes, steps = schema.locate(panel, index, len(frame), 0 if holds_history else int(panel.ends[0]))
         codes, steps, features = schema.spread(panel, codes, steps, schema.encoder.encode(frame))
-        ahead, horizon = schema.rows_ahead(panel, codes, steps, horizon)
-        return panel.extended(codes[ahead], steps[ahead], features[ahead]), horizon or self.horizon
+        ahead, horizon = schema.rows_ahead(panel, codes, steps, horizon, self.horizon)
+        return panel.extended(codes[ahead], steps[ahead], features[ahead]), horizon
 
     def _ask(self, history: Panel, panel: Panel, horizon: int, levels: list[float] | None) -> Floats:
         """Forecasts (n_series, horizon, ...) from the end of the history, which `panel` extends."""

@@ -32,7 +32,8 @@ def draw_paths(
     random combination of the scores of all origins, so that steps and series hang together in it as they did in the
     errors, and each of its values is the quantile of the forecast at its score. "direct" draws the whole horizon;
     "recursive" one fitted horizon after the other, each forecast from the path so far, and led back to the mean of the
-    series where that returns to it.
+    series where that returns to it. As the wilder a path is, the wilder it goes on, it stays within the range of the
+    series and as much again on both sides; more, if it is long beside the series.
 
     References
     ----------
@@ -59,13 +60,17 @@ def _write_on(forecaster: Any, history: Panel, panel: Panel, horizon: int, n_pat
     work, origins, ahead = open_ended(forecaster, panel, series, history.lengths[series], n_blocks * length)
     scores = _past_scores(forecaster, panel, length, random)
     own, reversion, usual = np.arange(len(series)), Reversion.fitted(forecaster, length), Usual.of(history, series)
+    room = (usual.high - usual.low) * (1 + horizon / history.lengths[series])
+    room = np.where(room > 0, room, np.inf)
+    low, high = (usual.low - room)[:, None], (usual.high + room)[:, None]
     for k in range(n_blocks):
         at = origins + k * length
         levels, quantiles = _widest(forecaster, partial(forecaster._quantile_panel, work, own, at, length))
         if reversion is not None:
             quantiles = reversion.apply(quantiles, work, at, usual)
         z = _draw_scores(scores, n_paths, random).reshape(len(series), length, 1)
-        work.values[ahead[:, k * length : (k + 1) * length]] = _values(forecaster, levels, quantiles, z)[..., 0]
+        found = np.clip(_values(forecaster, levels, quantiles, z)[..., 0], low, high)
+        work.values[ahead[:, k * length : (k + 1) * length]] = found
     paths = work.values[ahead[:, :horizon]].reshape(n_paths, panel.n_series, horizon)
     return np.moveaxis(paths, 0, -1)
 

@@ -155,16 +155,20 @@ class Schema:
         return positions
 
     def rows_ahead(
-        self, panel: Panel, codes: Integers, steps: Integers, horizon: int | None
-    ) -> tuple[NDArray[np.bool_], int | None]:
-        """Return which rows lie after the history, and the horizon, by default theirs; raise where rows are missing."""
-        ends = panel.ends
-        ahead = steps >= ends[codes]
-        codes, steps = codes[ahead], steps[ahead]
-        given = np.zeros((panel.n_series, max(int((steps - ends[codes]).max(initial=-1)) + 1, horizon or 0)), bool)
-        given[codes, steps - ends[codes]] = True
-        self.check_future(panel, given[:, :horizon])
-        return ahead, horizon or given.shape[1] or None
+        self, panel: Panel, codes: Integers, steps: Integers, horizon: int | None, default: int
+    ) -> tuple[NDArray[np.bool_], int]:
+        """Return which rows lie after the history, and the horizon, theirs if none is given, or the default.
+
+        Raise where rows are missing.
+        """
+        beyond = steps - panel.ends[codes]  # steps after the history
+        ahead = beyond >= 0
+        longest = int(beyond.max(initial=-1)) + 1
+        horizon = horizon or longest or default
+        given = np.zeros((panel.n_series, max(longest, horizon)), bool)
+        given[codes[ahead], beyond[ahead]] = True
+        self.check_future(panel, given[:, :horizon], steps)
+        return ahead, horizon
 
     def assemble_steps(
         self,
@@ -184,15 +188,20 @@ class Schema:
             index = pd.MultiIndex.from_arrays([series, index], names=self.level_names or None)
         return layout.assemble(values.reshape(-1, *values.shape[2:]), index, labels, level)
 
-    def check_future(self, panel: Panel, given: NDArray[np.bool_]) -> None:
-        """Raise where rows ahead are not given, shape (n_series, horizon), though covariates are known there."""
+    def check_future(self, panel: Panel, given: NDArray[np.bool_], steps: Integers | None = None) -> None:
+        """Raise where rows ahead are not given, shape (n_series, horizon), though covariates are known there.
+
+        `steps` are those of the rows that there are.
+        """
         known = [c for c in self.encoder.columns if c not in self.past_features]
         if known and not given.all():
             i, k = np.argwhere(~given)[0]
-            time = panel.time_of(panel.ends[i] + k)
+            time, held = panel.time_of(panel.ends[i] + k), ""
+            if steps is not None and len(steps):
+                held = f", X holds rows from {panel.time_of(steps.min())} to {panel.time_of(steps.max())}"
             raise MissingFeaturesError(
                 f"The forecast of {panel.name_of(i)} needs the covariates {known[:5]} of {given.shape[1]} "
-                f"steps; the first missing row is {time}. "
+                f"steps; the first missing row is {time}{held}. "
                 "Give them in X, or name columns that are not known ahead in past_features."
             )
 

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 import seqcast
 from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
-from seqcast.exceptions import ShortSeriesError
+from seqcast.exceptions import MissingFeaturesError, ShortSeriesError
 from seqcast.gains import hac_variance, mean_and_variance, n_horizons, n_unrelated
 from seqcast.models._model import interpolate_levels
 from seqcast.models._task import (
@@ -563,3 +563,14 @@ def test_quantiles_of_very_short_series_stay_near_their_values(n):
         y = np.random.default_rng(seed).normal(size=n).cumsum()
         found = RidgeForecaster(horizon=2).fit(y).forecast(quantiles=[0.1, 0.9])
         assert np.abs(found - y.mean()).max() < 20 * np.ptp(y)
+
+
+def test_covariates_of_other_times_are_missed_where_they_are_needed():
+    index = pd.date_range("2024-01-01", periods=100, freq="D")
+    X = pd.DataFrame({"x": np.arange(100) % 7.0}, index)
+    model = RidgeForecaster(horizon=3).fit(X[:90], X["x"][:90].rename("y") + 1)
+    for rows in (X[:90], X[80:85]):  # no step ahead
+        with pytest.raises(MissingFeaturesError, match=r"2024-03-31 00:00:00, X holds rows from 2024-0.* to 2024-03"):
+            model.forecast(X=rows)
+    with pytest.raises(MissingFeaturesError, match="X holds rows from 2024-04-05"):
+        model.forecast(X=X[95:])

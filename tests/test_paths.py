@@ -148,3 +148,14 @@ def test_recursive_paths_have_the_form_of_direct_ones(kind, random):
 def test_an_unknown_strategy_raises():
     with pytest.raises(ValueError, match="strategy must be"):
         SeasonalNaive().fit(days(np.arange(9.0))).sample(strategy="guess")
+
+
+def test_paths_written_on_for_long_stay_near_the_series():
+    random, hours, days = np.random.default_rng(2), np.arange(3000) % 24, np.arange(3000) // 24
+    level = 0.3 * np.cumsum(random.normal(size=days[-1] + 1)) + 2 * random.normal(size=days[-1] + 1)
+    y = 10 + level[days] * (1 + np.sin(hours * np.pi / 12)) + 0.2 * random.normal(size=3000)
+    y = pd.Series(y, pd.date_range("2024-01-01", periods=3000, freq="h"))
+    paths = RidgeForecaster(horizon=24, lookback=48).fit(y).sample(20, 480, strategy="recursive", random_state=0)
+    room = 1.16 * (y.max() - y.min())
+    assert paths.to_numpy().max() <= y.max() + room
+    assert paths.to_numpy().min() >= y.min() - room
