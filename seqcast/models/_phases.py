@@ -11,7 +11,7 @@ from pandas.tseries.offsets import CustomBusinessDay
 from seqcast.gains import is_doubtful, n_horizons, share_to_keep
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
-from seqcast.training import Sample
+from seqcast.training import EVALUATION_BATCH, Sample
 
 __all__ = ["fit_phases", "phases_of"]
 
@@ -59,7 +59,7 @@ def fit_phases(
     if phases.penalty < np.inf:
         phases.weight.copy_(phases.share * _solved(moments, phases.penalty))
         phases.most.fill_(np.inf)
-        pasts = (network.normalise(batch) for batch in train.batches(CHUNK))
+        pasts = (network.normalise(batch) for batch in train.batches(EVALUATION_BATCH))
         sizes = [phases(past.z, past.features, past.phase).abs().amax(0) for past in pasts]
         phases.most.copy_(torch.stack(sizes).amax(0))
 
