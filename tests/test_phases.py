@@ -55,6 +55,7 @@ def test_networks_start_from_it():
 def test_what_comes_from_other_places_keeps_its_hour(tmp_path):
     y = turning(100)
     model = RidgeForecaster(horizon=12, lookback=48).fit(y[:-500])
+    assert min(shares(model)) > 0.5
     expected = model.forecast(history=y[:-5])
     assert_allclose(model.forecast(history=y[-301:-5]), expected, atol=1e-5)
     assert_allclose(model.forecast(history=y[-301:-5].rename("other")), expected, rtol=0.1, atol=0.3)
@@ -95,10 +96,15 @@ def test_shocks_that_series_share_are_no_phase():
 
 
 def test_trading_days_have_no_phase():
-    y = turning(20).to_numpy()
+    random = np.random.default_rng(0)
+    factors, values = np.tile([0.9, -0.9, -0.9, 0.9, -0.9], 300), random.normal(size=1500)
+    for k in range(1, len(values)):
+        values[k] += factors[k] * values[k - 1]
     days = pd.offsets.CustomBusinessDay(holidays=["2010-05-03", "2010-05-04"])
-    index = pd.date_range("2010-01-01", periods=len(y), freq=days)
-    assert shares(RidgeForecaster(horizon=2, lookback=10).fit(pd.Series(y, index)))[0] is None
+    for freq, has_phases in (("B", True), (days, False)):
+        y = pd.Series(values, pd.date_range("2010-01-01", periods=len(values), freq=freq))
+        model = RidgeForecaster(horizon=2, lookback=10, season_length=5, normalization="mean").fit(y)
+        assert (shares(model)[0] is not None) == has_phases
 
 
 def test_nothing_is_larger_than_it_was_in_fit():
