@@ -144,9 +144,9 @@ def test_covariates_act_by_the_hour():
     assert_allclose(model.forecast(X=later[: k + 6], history=y[:k]), forecast)
 
 
-@pytest.mark.parametrize("n_features", [0, 2, 50])
-def test_the_skip_is_that_of_the_phase(n_features):
-    skip = PhaseSkip(30, 4, n_features, 24)
+@pytest.mark.parametrize(("n_features", "length"), [(0, 1), (2, 1), (50, 1), (2, 4)])
+def test_the_skip_is_that_of_the_phase(n_features, length):
+    skip = PhaseSkip(30, 4, n_features, 24, 24 * length)
     skip.weight.normal_()
     assert skip.weight.shape[1] <= 24 + 1 + 128 + n_features
     z, features, phase = torch.randn(7, 30), torch.randn(7, 34, n_features), torch.tensor([0, 5, 23, 5, 1, 2, 3])

@@ -19,6 +19,7 @@ __all__ = [
     "fit_elasticity",
     "fit_linear",
     "fit_width",
+    "misfit",
     "residual_spread",
     "set_typical_scale",
     "trusted_share",
@@ -195,10 +196,10 @@ def fit_elasticity(network: ForecastNetwork, train: Sample) -> None:
     if network.normalization != "last" and network.lookback >= SHORT_WINDOW:
         return
     errors, spread, scale = _errors(network, train)
-    network.elasticity.fill_(min(ELASTICITIES, key=lambda e: _misfit(errors, spread * scale ** (e - 1))))
+    network.elasticity.fill_(min(ELASTICITIES, key=lambda e: misfit(errors, spread * scale ** (e - 1))))
 
 
-def _misfit(errors: Floats, spread: Floats) -> float:
+def misfit(errors: Floats, spread: Floats) -> float:
     """Negative log-likelihood, but for a term, of errors (n, horizon) in Laplace's distribution with such a spread."""
     known = ~np.isnan(errors)
     if not known.any():

@@ -13,12 +13,12 @@ from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
 from seqcast.training import EVALUATION_BATCH, Sample
 
-__all__ = ["fit_phases", "phases_of"]
+__all__ = ["fit_phases", "phases_of", "tells_phase"]
 
 Integers = NDArray[np.int64]
 Moments = tuple[torch.Tensor, torch.Tensor]  # of each phase, float64: Z'Z and Z'E, E what the linear forecast leaves
 
-SHORTEST_SEASON, LONGEST_SEASON = 4, 48  # steps, each of which may be a phase
+SHORTEST_SEASON, MOST_PHASES = 4, 48  # steps, each of which may be a phase; of a longer season some are one
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # in units of the mean diagonal of Z'Z
 MANY_WINDOWS = 20  # without overlap, from which on phases are told apart
 FEW_HORIZONS = 10  # in the tail, by which only a gain that is beyond doubt counts
@@ -30,11 +30,22 @@ CHUNK = 4096
 def phases_of(panel: Panel, season_length: int, window: int) -> int:
     """How many phases windows of so many steps may have; 0 where they are few, or no dates say which is which.
 
+    A day of quarters of an hour has 48 of two steps each.
+    """
+    is_many = np.count_nonzero(~np.isnan(panel.values)) >= MANY_WINDOWS * window
+    if not (tells_phase(panel) and is_many and season_length >= SHORTEST_SEASON):
+        return 0
+    if season_length > MOST_PHASES:
+        return 0 if season_length % MOST_PHASES else MOST_PHASES
+    return season_length
+
+
+def tells_phase(panel: Panel) -> bool:
+    """Whether dates tell which phase of the season a step is, the same for all series.
+
     Of an exchange they do not: a holiday is no step, and moves all later days of the week.
     """
-    is_told = panel.axis.kind in ("datetime", "period") and not isinstance(panel.axis.freq, CustomBusinessDay)
-    is_many = np.count_nonzero(~np.isnan(panel.values)) >= MANY_WINDOWS * window
-    return season_length if is_told and is_many and SHORTEST_SEASON <= season_length <= LONGEST_SEASON else 0
+    return panel.axis.kind in ("datetime", "period") and not isinstance(panel.axis.freq, CustomBusinessDay)
 
 
 @torch.inference_mode()

@@ -141,7 +141,7 @@ def make_task(
         "horizon": horizon,
         "device": device,
         "knows_series": own.get("n_series", 0) > 0,
-        "n_phases": own.get("n_phases", 0),
+        "season_length": own["season_length"] if own.get("n_phases") else 0,
     }
     everything = sample_of(
         panel,

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtri
 from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,6 +20,7 @@ from seqcast.models._member import Member
 from seqcast.models._phases import phases_of
 from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
+from seqcast.models._widths import SAID, SPREAD, Forecasts, SeasonalWidths, origins_by_phase
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
@@ -37,8 +37,6 @@ N_TAILS = 3  # horizons, at least, by which choices are ranked
 LOCAL_SHARE, LOCAL_DEVIATION = 0.5, 0.15  # of local smoothing in a forecast, before the tail was looked at
 LEAST_SHARE = 0.01  # of it that is worth the time
 N_ORIGINS, N_STEPS = 8, 24  # of each series, at least, whose errors say how wide the quantiles are to be
-SPREAD = (0.1, 0.9)  # quantiles by which the members say it
-SAID = np.sqrt(2 / np.pi) / (ndtri(SPREAD[1]) - ndtri(SPREAD[0]))  # mean absolute error, in their distance, if normal
 LEAST_ERROR, MOST_ERROR = 0.1, 3.0  # of local smoothing, in those that the members say
 N_PRIOR = 3  # errors' worth of a prior that both are of one size
 LEAST_LEFT = 0.01  # of a quantile of what is positive, when it is moved
@@ -95,6 +93,8 @@ class WindowForecaster(BaseForecaster):
         self.local_: LocalSmoothing | None = None
         if self._is_local(choices[0]) and LocalSmoothing.suits(split.ends, self.season_length_):
             checks = self._smooth_locally(split, choices[0], past_only, checks)
+        self.widths_: SeasonalWidths | None = None
+        self.widths_ = self._seasonal_widths(split, checks)
         self.verdict_: dict[str, Any] | None = self._judged(split, checks)
 
     def verdict(self) -> Verdict:
@@ -176,6 +176,24 @@ class WindowForecaster(BaseForecaster):
         told = count * min(N_OWN / horizon, 1)
         return np.maximum(ratio, LEAST_ERROR) ** (local.share * told / (told + N_PRIOR))
 
+    def _seasonal_widths(self, split: Split, checks: list[TailCheck]) -> SeasonalWidths | None:
+        """How much wider quantiles are to be at one phase of the season than at another; None if none is told."""
+        panel, horizon, season_length = self.panel_, int(self.horizon), self.season_length_
+        if self._gives_counts or season_length == 1 or panel.axis.kind == "none":
+            return None
+
+        def made(series: Integers, positions: Integers, ends: Integers) -> Forecasts:
+            quantiles = self._quantile_panel(panel, series, positions, horizon, [SPREAD[0], 0.5, SPREAD[1]])
+            return Forecasts(series, positions, quantiles, truth_at(panel, ends, series, positions, horizon))
+
+        ends = split.ends if self.refit_tail else split.cuts
+        fit, tail = made(*origins_by_phase(panel, ends, horizon, season_length), ends), None
+        if checks:
+            tail = made(*tail_truth(panel, split, horizon)[:2], split.ends)
+            forecast = _mean([check.forecast for check in checks])[..., None]  # from before the tail was learned from
+            tail = tail._replace(quantiles=tail.quantiles + forecast - tail.quantiles[..., 1:2])
+        return SeasonalWidths.fitted(panel, fit, tail, season_length)
+
     def _is_local(self, choice: Choice) -> bool:
         """Whether local smoothing is wanted, and may do as well as what was chosen."""
         is_free = self.lookback == "auto" and choice.penalty is None
@@ -206,6 +224,10 @@ class WindowForecaster(BaseForecaster):
         tables = {"members": [m.report() for m in self.members_], "choices": self.choices_}
         shown = (f"<details><summary>{k}</summary>{_html_table(v)}</details>" for k, v in tables.items() if v)
         return f"{picture}<p>{html.escape(self.verdict().summary)}</p>" + "".join(shown)
+
+    @property
+    def _gives_counts(self) -> bool:
+        return False
 
     @property
     def target_transform_(self) -> str:
@@ -266,7 +288,11 @@ class WindowForecaster(BaseForecaster):
     ) -> Floats:
         wanted = [*quantiles, 0.5]
         mean = _mean([m.model.quantiles(panel, series, positions, wanted) for m in self.members_])[:, :horizon]
-        return self._smoothed(mean, panel, series, positions)[..., :-1]
+        found = self._smoothed(mean, panel, series, positions)
+        if self.widths_ is not None:
+            width = self.widths_.of(panel, series, positions, horizon)[..., None]
+            found = found[..., -1:] + width * (found - found[..., -1:])
+        return found[..., :-1]
 
     def _smoothed(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
         """Move forecasts (n, horizon, n_outputs), the middle one the last, to local smoothing, and spread them anew."""
@@ -314,7 +340,8 @@ class WindowForecaster(BaseForecaster):
         if "members_" not in state:
             return state
         local = asdict(self.local_) if self.local_ else None
-        return {**state, "members_": [m.to_state() for m in self.members_], "local_": local}
+        widths = asdict(self.widths_) if self.widths_ else None
+        return {**state, "members_": [m.to_state() for m in self.members_], "local_": local, "widths_": widths}
 
     def _set_state(self, state: dict[str, Any]) -> None:
         state = dict(state)
@@ -327,6 +354,8 @@ class WindowForecaster(BaseForecaster):
             self.calendar_ = state.get("calendar_", ())  # files of 0.1.0 have none
             local = state.get("local_")  # nor this
             self.local_ = LocalSmoothing.from_state(local) if local else None
+            widths = state.get("widths_")  # nor this
+            self.widths_ = SeasonalWidths(**widths) if widths else None
             self.members_ = [Member.from_state(self._build(part["architecture"]), part) for part in state["members_"]]
             self._to_device()
 

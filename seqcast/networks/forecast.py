@@ -100,8 +100,9 @@ class ForecastNetwork(nn.Module):
         self.register_buffer("shrinkage", torch.ones(()))
         self.register_buffer("width", torch.ones(()))
         self.register_buffer("elasticity", torch.ones(()))
-        self.linear = LinearSkip(lookback, horizon, len(past_only) - n_calendar, n_calendar, season_length or 1)
-        self.phases = PhaseSkip(lookback, horizon, len(past_only) - n_calendar, n_phases) if n_phases else None
+        n_features = len(past_only) - n_calendar
+        self.linear = LinearSkip(lookback, horizon, n_features, n_calendar, season_length or 1)
+        self.phases = PhaseSkip(lookback, horizon, n_features, n_phases, season_length or 1) if n_phases else None
         self.linear_skip = linear_skip
         self.embedding, self.backbone, self.head = embedding, backbone, head
 
@@ -114,7 +115,7 @@ class ForecastNetwork(nn.Module):
         """Put windows (n, lookback + horizon, channels) in units of their own past."""
         phase = None
         if self.phases is not None:
-            windows, phase = windows[..., :-1], windows[:, self.lookback, -1].long()
+            windows, phase = windows[..., :-1], windows[:, self.lookback, -1].long() // self.phases.length
         past = windows[:, : self.lookback]
         value, observed = past[..., 0], past[..., 1]  # (n, lookback)
         center = window_center(value, observed, self.normalization)  # (n, 1)

@@ -83,13 +83,14 @@ class PhaseSkip(nn.Module):
     share: torch.Tensor  # (), what is kept of what was learned
     most: torch.Tensor  # (horizon,), the largest there is
 
-    def __init__(self, lookback: int, horizon: int, n_features: int, n_phases: int):
+    def __init__(self, lookback: int, horizon: int, n_features: int, n_phases: int, season_length: int):
         super().__init__()
         self.lookback, self.horizon, self.n_features = lookback, horizon, n_features
-        self.n_own = min(n_phases, lookback)
+        self.length = season_length // n_phases  # steps of a phase, averaged into one column of the last season
+        self.n_own = min(season_length, lookback)
         n_steps = self.n_own + horizon
         self.steps = -(-n_steps * n_features // MAX_COLUMNS_BY_PHASE) or 1  # steps averaged into one column
-        n_columns = self.n_own + 1 + -(-n_steps // self.steps) * n_features
+        n_columns = -(-self.n_own // self.length) + 1 + -(-n_steps // self.steps) * n_features
         self.register_buffer("weight", torch.zeros(n_phases, n_columns, horizon))
         self.register_buffer("share", torch.zeros(()))
         self.register_buffer("most", torch.full((horizon,), torch.inf))
@@ -97,7 +98,7 @@ class PhaseSkip(nn.Module):
 
     def design(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """The regressors (n, n_columns) of windows z (n, lookback) and features (n, lookback + horizon, n)."""
-        columns = [z[:, -self.n_own :], z.new_ones(len(z), 1)]
+        columns = [_blocks(z[:, -self.n_own :, None], self.length), z.new_ones(len(z), 1)]
         if self.n_features:
             columns.append(_blocks(features[:, self.lookback - self.n_own :, : self.n_features], self.steps))
         return torch.cat(columns, 1)

@@ -1,0 +1,155 @@
+"""How wide quantiles are at each phase of the season."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import seqcast
+from seqcast import GRUForecaster, RidgeForecaster
+from seqcast.models._widths import Forecasts, SeasonalWidths
+from seqcast.panel import Panel
+from seqcast.times import TimeAxis
+
+NIGHT, DAY = 0.2, 2.0  # standard deviations of the noise
+
+
+def nightly(n_days=80, seed=0, freq="h", night=NIGHT):
+    """Noise about a sine, little of it in the first half of the day."""
+    m = pd.Timedelta(1, "D") // pd.Timedelta(1, freq) if freq == "h" else 96
+    index = pd.date_range("2024-01-01", periods=m * n_days, freq=freq)
+    random, clock = np.random.default_rng(seed), np.arange(len(index)) % m
+    noise = random.normal(size=len(index)) * np.where(clock < m // 2, night, DAY)
+    return pd.Series(10 + 3 * np.sin(2 * np.pi * clock / m) + noise, index, name="y")
+
+
+def spans(forecast, m=24):
+    """Widths of the intervals of the first and of the second half of the days."""
+    width = (forecast["upper"] - forecast["lower"]).to_numpy().reshape(-1, m)
+    return width[:, : m // 2].mean(), width[:, m // 2 :].mean()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [RidgeForecaster(horizon=24), GRUForecaster(horizon=24, max_steps=2, n_members=1, random_state=0)],
+    ids=["ridge", "gru"],
+)
+def test_intervals_are_as_wide_as_the_hour_asks(model):
+    y = nightly()
+    model.fit(y[: -24 * 20])
+    held, widths = [], []
+    for k in range(len(y) - 24 * 20, len(y), 24):
+        found = model.forecast(history=y[:k], interval=0.8)
+        held.append(y[k : k + 24].between(found["lower"], found["upper"]))
+        widths.append(spans(found))
+    night, day = np.mean(widths, axis=0)
+    assert 0.6 * DAY / NIGHT < day / night < 1.4 * DAY / NIGHT
+    held = np.array(held)
+    assert abs(held[:, :12].mean() - held[:, 12:].mean()) < 0.15  # .5 without this
+
+
+def test_as_much_of_fit_lies_between_as_before():
+    y = nightly()
+    model = RidgeForecaster(horizon=24, n_members=1).fit(y)
+    held = {}
+    for widths in (model.widths_, None):
+        model.widths_ = widths
+        starts = range(24 * 30, len(y) - 24, 29)
+        found = [model.forecast(history=y[:k], interval=0.8) for k in starts]
+        inside = [y[k : k + 24].between(f["lower"], f["upper"]).mean() for k, f in zip(starts, found, strict=True)]
+        held[widths is None] = np.mean(inside)
+    assert abs(held[False] - held[True]) < 0.02
+
+
+def test_what_is_the_same_at_every_hour_stays():
+    model = RidgeForecaster(horizon=12).fit(nightly(night=DAY))
+    assert_allclose(model.widths_.factors, 1, atol=0.3)
+
+
+def test_phases_are_those_of_the_clock_wherever_a_history_begins(tmp_path):
+    y = nightly()
+    model = RidgeForecaster(horizon=24).fit(y[:-30])
+    for k in (7, 30, 41):
+        found = model.forecast(history=y[-400:-k], interval=0.8)
+        width = (found["upper"] - found["lower"]).groupby(found.index.hour < 12).mean()
+        assert width[False] > 4 * width[True]
+    other = model.forecast(history=y[-400:-30].rename("other"), interval=0.8)  # a series that fit did not see
+    width = (other["upper"] - other["lower"]).groupby(other.index.hour < 12).mean()
+    assert width[False] > 4 * width[True]
+    model.save(tmp_path / "model.seqcast")
+    assert_array_equal(seqcast.load(tmp_path / "model.seqcast").widths_.factors, model.widths_.factors)
+    state = model._get_state()
+    del state["widths_"]  # as in a file of 0.1.0
+    former = RidgeForecaster(horizon=24)
+    former._set_state(state)
+    assert former.widths_ is None
+    narrow, wide = spans(former.forecast(history=y[: -24 * 2], interval=0.8))
+    assert wide < 2 * narrow
+
+
+def test_points_and_paths():
+    y = nightly()
+    model = RidgeForecaster(horizon=24).fit(y)
+    paths = model.sample(400, random_state=0)
+    spread = paths.std(axis=1).to_numpy() if len(paths) == 24 else paths.std(axis=0).to_numpy()
+    assert spread[12:].mean() > 4 * spread[:12].mean()
+    middle = model.forecast()
+    model.widths_ = None
+    assert_array_equal(model.forecast(), middle)
+
+
+def test_rows_that_are_counted_have_no_phase():
+    y = nightly()
+    assert RidgeForecaster(horizon=24, season_length=24).fit(y.to_numpy()).widths_ is None
+    assert RidgeForecaster(horizon=24, season_length=1).fit(y).widths_ is None
+    counts = (y > 10).astype(float)
+    tiny = {"max_steps": 2, "n_members": 1, "hidden_size": 8}
+    assert GRUForecaster(horizon=4, loss="negative_binomial", **tiny).fit(counts).widths_ is None
+
+
+def made(axis, sizes, m=4, n_days=300):
+    """Errors of series with these sizes by phase, of which the quantiles say that they are 1."""
+    random, n = np.random.default_rng(0), len(sizes)
+    length = m * n_days
+    indptr, first = np.arange(n + 1) * length, np.arange(n)
+    panel = Panel(
+        np.zeros(n * length), np.empty((n * length, 0)), np.ones(n * length, bool), indptr, first, tuple(range(n)), axis
+    )
+    series, positions = np.repeat(np.arange(n), n_days), np.tile(m * np.arange(n_days), n)
+    times = (first[series] + positions)[:, None] + np.arange(m)
+    truth = random.normal(size=times.shape) * np.asarray(sizes)[series[:, None], times % m]
+    quantiles = np.broadcast_to([-1.2816, 0.0, 1.2816], (*truth.shape, 3))
+    return SeasonalWidths.fitted(panel, Forecasts(series, positions, quantiles, truth), None, m), panel
+
+
+def test_series_have_their_own_phases_and_others_the_common_ones():
+    sizes = np.array([[1.0, 1, 2, 2], [2, 2, 1, 1]])
+    widths, panel = made(TimeAxis("datetime", pd.Timestamp("2024-01-01"), pd.offsets.Hour(6)), sizes)
+    assert_allclose(widths.factors[:2] / widths.factors[:2].mean(1, keepdims=True), sizes / 1.5, rtol=0.12)
+    assert_allclose(widths.factors[2] / widths.factors[2].mean(), 1, rtol=0.08)
+    at = np.array([1, 0]), np.array([5, 5])  # positions of series that begin at steps 1 and 0
+    assert_array_equal(widths.of(panel, *at, 3), [widths.factors[1, [2, 3, 0]], widths.factors[0, [1, 2, 3]]])
+
+
+def test_numbers_say_no_phase_of_other_series():
+    sizes = np.array([[1.0, 1, 3, 3], [1, 1, 3, 3]])
+    widths, _ = made(TimeAxis("integer", 0, 1), sizes)
+    assert_allclose(widths.factors[2] / widths.factors[2, 0], 1)
+    assert widths.factors[0, 2] > 2 * widths.factors[0, 0]
+    assert asdict(widths)["ids"] == (0, 1)
+
+
+def test_an_exchange_has_no_common_phase():
+    days = pd.offsets.CustomBusinessDay(holidays=["2010-05-03"])
+    widths, _ = made(TimeAxis("datetime", pd.Timestamp("2010-01-04"), days), np.array([[1.0, 1, 3, 3]]))
+    assert_allclose(widths.factors[1] / widths.factors[1, 0], 1)
+
+
+def test_a_constant_series_and_one_step_are_no_matter():
+    y = pd.Series(5.0, pd.date_range("2024-01-01", periods=60))
+    found = RidgeForecaster(horizon=3).fit(y).forecast(interval=0.8)
+    assert np.isfinite(found).all(axis=None)
+    short = pd.Series([1.0, 2.0, 4.0, 3.0], pd.date_range("2024-01-01", periods=4))
+    assert np.isfinite(RidgeForecaster(horizon=1).fit(short).forecast(interval=0.8)).all(axis=None)
