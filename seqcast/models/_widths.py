@@ -126,11 +126,12 @@ def _ratio(made: Floats, said: Floats, count: Floats) -> Floats:
 
     Of the logarithm of each that share is kept that the variance between phases has beside the variance of chance.
     """
-    ratio = np.divide(made, said, out=np.ones_like(made), where=said > 0)
     level = made.sum(-1, keepdims=True) / np.maximum(said.sum(-1, keepdims=True), 1e-300)
-    logs = np.log(np.maximum(ratio / np.where(level > 0, level, 1.0), LEAST_RATIO))
+    known = (said > 0) & (level > 0)
+    ratio = np.divide(made, level * said, out=np.ones_like(made), where=known)
+    logs = np.log(np.maximum(ratio, LEAST_RATIO))
     chance = NOISE / np.maximum(count, 1)
-    between = max(float(np.mean(logs**2 - chance)), 0.0)
+    between = max(float(np.mean(logs[known] ** 2 - chance[known])), 0.0) if known.any() else 0.0
     ratio = np.exp(logs * between / (between + chance))
     mean = (ratio * said).sum(-1, keepdims=True) / np.maximum(said.sum(-1, keepdims=True), 1e-300)
     return ratio / np.where(mean > 0, mean, 1.0)
