@@ -60,6 +60,10 @@ class HorizonWarning(UserWarning):
     """More steps were asked for than the forecaster was fitted to answer at once."""
 
 
+class FrequencyWarning(UserWarning):
+    """All rows of a series are some steps apart: they may be of another frequency than the forecaster's."""
+
+
 class LookaheadWarning(UserWarning):
     """Rows in a hole of the history: later values were used in fit."""
 

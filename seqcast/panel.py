@@ -1,5 +1,6 @@
 """Panel: all series as flat arrays on one regular grid, gaps masked; and the frames that go with it."""
 
+import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from pandas.tseries.offsets import BaseOffset
 
 from seqcast._parameters import check_count
-from seqcast.exceptions import IrregularTimesError, NonFiniteError
+from seqcast.exceptions import FrequencyWarning, IrregularTimesError, NonFiniteError
 from seqcast.times import TimeAxis, has_times
 
 __all__ = ["Panel", "from_long", "future_rows", "to_long"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+MANY_GAPS = 20  # between rows: fewer may all be even by chance
 
 
 @dataclass(frozen=True)
@@ -238,6 +241,25 @@ def check_order(codes: Integers, positions: Integers, axis: TimeAxis, ids: tuple
         raise IrregularTimesError(
             f"Series {ids[codes[k]]!r}: time {axis.index(positions[k : k + 1])[0]} comes {fault} ({len(wrong)} "
             f"such rows); {remedy}."
+        )
+
+
+def warn_of_strides(panel: Panel, stacklevel: int) -> None:
+    """Warn where all rows of a series are some steps of the grid apart."""
+    rows = np.flatnonzero(panel.present)
+    codes, gaps = panel.codes()[rows], np.diff(rows)
+    is_within = np.diff(codes) == 0
+    owners, starts, counts = np.unique(codes[1:][is_within], return_index=True, return_counts=True)
+    strides = np.gcd.reduceat(gaps[is_within], starts) if len(owners) else owners
+    wrong = np.flatnonzero((strides > 1) & (counts >= MANY_GAPS))
+    if len(wrong):
+        k = owners[wrong[0]]
+        warnings.warn(
+            f"All rows of {panel.name_of(k)} are {strides[wrong[0]]} steps of {panel.axis.freq_name!r} apart "
+            f"({len(wrong)} such series); the steps between count as missing. If it is of another frequency, bring it "
+            "to this one, or give it a forecaster of its own.",
+            FrequencyWarning,
+            stacklevel=stacklevel,
         )
 
 

@@ -12,7 +12,7 @@ from pandas.tseries.offsets import BaseOffset
 
 from seqcast.exceptions import LeakageWarning, MissingFeaturesError, MissingTimesError, UnknownSeriesError
 from seqcast.frames import SERIES, FeatureEncoder, Layout, read_features, read_pair, read_target, says_when
-from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index
+from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index, warn_of_strides
 from seqcast.times import TimeAxis
 
 __all__ = ["Schema", "lay", "no_columns"]
@@ -43,6 +43,7 @@ class Schema:
         _check_columns(frame, values, layout, past_features)
         encoder = FeatureEncoder.fitted(frame)
         panel, *_ = lay(layout, values, encoder.encode(frame), index, encoder.names, freq=freq)
+        warn_of_strides(panel, 4)
         names = tuple(index.names) if layout.has_levels else ()
         return cls(layout, encoder, tuple(past_features), panel.axis, names), panel
 
@@ -74,7 +75,9 @@ class Schema:
             frame = frame.set_axis(x_index).reindex(index)
         else:
             frame = frame.iloc[: len(values)]
-        return layout, self._lay(layout, values, frame, index, 0)
+        panel = self._lay(layout, values, frame, index, 0)
+        warn_of_strides(panel, 5)
+        return layout, panel
 
     def _lay(self, layout: Layout, values: Floats, frame: pd.DataFrame, index: Any, start: int) -> Panel:
         features, names = self.encoder.encode(frame), self.encoder.names

@@ -6,7 +6,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from pandas.testing import assert_series_equal
 
-from seqcast import SeasonalNaive, from_long, future_rows, to_long
+from seqcast import Naive, SeasonalNaive, from_long, future_rows, to_long
+from seqcast.exceptions import FrequencyWarning
 from seqcast.panel import Panel
 from seqcast.rolling import mean_before
 from seqcast.times import TimeAxis
@@ -108,3 +109,15 @@ def test_a_panel_as_the_history_of_what_was_fitted_on_one_series_is_answered_as_
     found = SeasonalNaive(horizon=2, season_length=7).fit(y).forecast(history=pd.concat({"a": y, "b": y[:25]}))
     assert found.index.get_level_values(0).tolist() == ["a", "a", "b", "b"]
     assert found.tolist() == [2, 3, 4, 5]
+
+
+def test_rows_of_another_frequency_warn():
+    hours = pd.Series(np.arange(24.0 * 30), pd.date_range("2024-01-01", periods=24 * 30, freq="h"))
+    model = Naive(horizon=2).fit(hours)
+    with pytest.warns(FrequencyWarning, match="24 steps of 'h' apart"):
+        model.forecast(history=hours.resample("D").mean())
+    days = pd.Series(np.arange(300.0), pd.date_range("2024-01-01", periods=300))
+    with pytest.warns(FrequencyWarning, match="All rows of series 'weekly' are 7 steps of 'D' apart"):
+        Naive(horizon=2).fit(pd.concat({"daily": days, "weekly": days[::7]}, names=["series", "time"]))
+    Naive(horizon=2).fit(pd.concat({"daily": days, "few": days[:140:7]}, names=["series", "time"]))  # may be chance
+    Naive(horizon=2).fit(pd.concat({"daily": days, "open": days[days.index.day_of_week < 5]}, names=["series", "time"]))
