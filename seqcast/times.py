@@ -106,6 +106,16 @@ class TimeAxis:
             times = _grid(self.start, self.freq, min(low, 0), max(high, 0))[positions - min(low, 0)]
         return pd.DatetimeIndex(times, name=self.name).as_unit(self.unit)
 
+    def phase(self, positions: NDArray[np.int64], season_length: int) -> NDArray[np.int64]:
+        """Return the phase of the season of the steps `positions`; where it is a day in a time zone, by the clock."""
+        is_zoned = self.kind == "datetime" and self.start.tz is not None and _is_tick(self.freq)
+        if not is_zoned or season_length * pd.Timedelta(self.freq) != _DAY or not positions.size:
+            return positions % season_length
+        low = int(positions.min())
+        times = pd.DatetimeIndex(self.index(np.arange(low, int(positions.max()) + 1))).tz_localize(None)
+        phase = (times - times.normalize()) // pd.Timedelta(self.freq)
+        return np.asarray(phase, dtype=np.int64)[positions - low]
+
     @property
     def freq_name(self) -> str:
         """The frequency as pandas spells it ("h", "W-SAT", "MS"), the name of the exchange, or the integer step."""

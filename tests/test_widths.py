@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import seqcast
 from seqcast import GRUForecaster, RidgeForecaster
-from seqcast.models._widths import Forecasts, SeasonalWidths
+from seqcast.models._widths import Forecasts, SeasonalWidths, origins_by_phase
 from seqcast.panel import Panel
 from seqcast.times import TimeAxis
 
@@ -65,7 +65,7 @@ def test_as_much_of_fit_lies_between_as_before():
 
 def test_what_is_the_same_at_every_hour_stays():
     model = RidgeForecaster(horizon=12).fit(nightly(night=DAY))
-    assert_allclose(model.widths_.factors, 1, atol=0.3)
+    assert_allclose(model.widths_.factors, 1, atol=0.15)
 
 
 def test_phases_are_those_of_the_clock_wherever_a_history_begins(tmp_path):
@@ -141,10 +141,88 @@ def test_numbers_say_no_phase_of_other_series():
     assert asdict(widths)["ids"] == (0, 1)
 
 
-def test_an_exchange_has_no_common_phase():
+def test_what_is_never_seen_says_nothing():
+    y = nightly()
+    y[(y.index.hour < 6) | (y.index.hour > 20)] = np.nan
+    factors = RidgeForecaster(horizon=24).fit(y).widths_.factors[0]
+    assert factors[12:20].min() > 4 * factors[7:12].max()
+    assert factors[7:12].max() < factors[:5].max() < factors[12:20].min()
+
+
+def test_few_rows_decide_for_nobody():
+    random, pieces = np.random.default_rng(1), {}
+    for number, n in enumerate((1, 2, 5, 100, 300)):
+        index = pd.date_range("2024-01-01", periods=300)[-n:]
+        pieces[number] = pd.Series(random.normal(size=n), index)
+    model = RidgeForecaster(horizon=7).fit(pd.concat(pieces, names=["series", "time"]))
+    assert_allclose(model.widths_.factors, 1, atol=0.1)
+
+
+@pytest.mark.parametrize(("n_rows", "horizon", "n_series"), [(1500, 1, 1), (1480, 1, 1), (750, 1, 400), (90, 3, 2)])
+def test_origins_lie_at_all_phases(n_rows, horizon, n_series):
+    indptr, empty = np.arange(n_series + 1) * n_rows, np.empty((n_rows * n_series, 0))
+    panel = Panel(
+        empty.sum(1),
+        empty,
+        empty.sum(1) == 0,
+        indptr,
+        np.zeros(n_series, int),
+        tuple(range(n_series)),
+        TimeAxis.counted(),
+    )
+    ends = np.full(n_series, n_rows)
+    ends[-1] = n_rows // 2
+    series, positions = origins_by_phase(panel, ends, horizon, 7)
+    assert (positions >= 0).all() and (positions < ends[series]).all()
+    for number in (0, n_series - 1):
+        count = np.bincount(positions[series == number] % 7, minlength=7)
+        assert count.min() >= 0.7 * count.max()
+    assert len(series) <= 20_000
+
+
+@pytest.mark.parametrize("has_zeros", [False, True])
+def test_what_is_forecast_in_logarithms_stays_positive(has_zeros):
+    y = nightly(night=0.1, n_days=60)
+    y = np.exp((y - 10) / 3)
+    if has_zeros:
+        y.iloc[::50] = 0.0
+    model = RidgeForecaster(horizon=24, target_transform="log").fit(y[:-240])
+    assert model.widths_.factors.max() > 3 * model.widths_.factors.min()
+    for k in range(len(y) - 240, len(y), 24):
+        assert (model.forecast(history=y[:k], quantiles=[0.001, 0.5]) >= 0).all(axis=None)
+
+
+def test_the_clock_of_a_zone_tells_the_hour():
+    clock = pd.date_range("2024-01-05", periods=24 * 100, freq="h", tz="Europe/Berlin")  # to April
+    random = np.random.default_rng(0)
+    y = pd.Series(random.normal(size=len(clock)) * np.where(clock.hour < 12, NIGHT, DAY), clock)
+    model = RidgeForecaster(horizon=24).fit(y[:"2024-03-20"])
+    found = model.forecast(history=y[:"2024-04-03"], interval=0.8)
+    width = found["upper"] - found["lower"]
+    assert width[width.index.hour < 12].max() < 0.5 * width[width.index.hour >= 12].min()
+
+
+def test_a_distribution_has_the_spread_that_it_says():
+    y = nightly(n_days=30)
+    tiny = {"max_steps": 5, "n_members": 1, "hidden_size": 8, "local_smoothing": False, "target_transform": "none"}
+    model = GRUForecaster(horizon=24, loss="normal", random_state=0, **tiny).fit(y)
+    assert model.widths_ is None
+    said = model.distribution()
+    found = model.forecast(quantiles=[0.9])[0.9]
+    assert_allclose(found, said.iloc[:, 0] + 1.2816 * said.iloc[:, 1], rtol=1e-3)
+
+
+def test_an_exchange_has_no_phase():
+    y = nightly(n_days=30)
     days = pd.offsets.CustomBusinessDay(holidays=["2010-05-03"])
-    widths, _ = made(TimeAxis("datetime", pd.Timestamp("2010-01-04"), days), np.array([[1.0, 1, 3, 3]]))
-    assert_allclose(widths.factors[1] / widths.factors[1, 0], 1)
+    y.index = pd.date_range("2010-01-04", periods=len(y), freq=days)
+    assert RidgeForecaster(horizon=5).fit(y).widths_ is None
+
+
+def test_one_wild_value_among_constants_is_no_matter():
+    y = pd.Series(0.0, pd.date_range("2024-01-01", periods=2000, freq="h"))
+    y.iloc[1900] = 1e10
+    assert_allclose(RidgeForecaster(horizon=24).fit(y).widths_.factors, 1, atol=0.5)
 
 
 def test_a_constant_series_and_one_step_are_no_matter():

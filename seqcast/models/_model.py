@@ -186,7 +186,7 @@ class WindowModel:
         if self.network.knows_series:
             features = with_series(features, np.where(codes < len(self.ids), codes, -1))
         if self.network.phases is not None:
-            features = with_place(features, cut.steps(), self.network.season_length or 1)
+            features = with_place(features, cut, self.network.season_length or 1)
         is_before = cut.steps() < np.repeat(panel.first[series[first]], high - low)  # a series begins
         sample_windows = make_windows(
             scaling.apply(cut.values, codes),
@@ -226,9 +226,9 @@ def with_series(features: Floats, codes: Integers) -> Floats:
     return np.column_stack((features, codes + 1.0))
 
 
-def with_place(features: Floats, steps: Integers, season_length: int) -> Floats:
+def with_place(features: Floats, panel: Panel, season_length: int) -> Floats:
     """Covariates and, behind them, the step of the season of each row."""
-    return np.column_stack((features, steps % season_length))
+    return np.column_stack((features, panel.axis.phase(panel.steps(), season_length)))
 
 
 def sample_of(
@@ -250,7 +250,7 @@ def sample_of(
     standard[_beyond(panel, ends)] = np.nan
     columns = features.apply(panel.features)
     columns = with_series(columns, panel.codes()) if knows_series else columns
-    columns = with_place(columns, panel.steps(), season_length) if season_length else columns
+    columns = with_place(columns, panel, season_length) if season_length else columns
     windows = make_windows(standard, columns, panel.indptr, lookback=lookback, horizon=horizon, device=device)
     return Sample(windows, windows.rows(series, positions))
 

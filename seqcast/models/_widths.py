@@ -23,16 +23,18 @@ NOISE = 1.0  # variance of an absolute error, in its squared mean
 LEAST, LEAST_RATIO, MOST_LEVEL = 0.05, 0.01, 1.5  # of what is said
 POWERS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2, 0.0)  # of the factors
 MOST_ERROR = 5.0  # in what is said, that counts
-MOST_STEPS, MOST_ORIGINS = 200_000, 1000  # of all forecasts in fit, and of a series, whose errors are looked at
+MOST_STEPS, MOST_WINDOWS, MOST_ORIGINS = 200_000, 20_000, 1000  # in fit, of all series and of one, that are looked at
 N_SEASONS = 365  # the last of them
 
 
 def origins_by_phase(panel: Panel, ends: Integers, horizon: int, season_length: int) -> tuple[Integers, Integers]:
-    """Series and positions of some origins before `ends` (n_series,), at all phases of the season."""
-    n = int(np.clip(MOST_STEPS // (horizon * panel.n_series), 1, min(MOST_ORIGINS, ends.max())))
-    first, k = np.maximum(ends // 3, ends - N_SEASONS * season_length), np.arange(1, n + 1)
-    steps = np.maximum(ends - 1 - first, 0)[:, None] * k // n - k % season_length
-    return np.repeat(np.arange(panel.n_series), n), (first[:, None] + np.maximum(steps, 0)).ravel()
+    """Series and positions of some origins before `ends` (n_series,), at all phases of the season in turn."""
+    most = min(MOST_STEPS // horizon, MOST_WINDOWS) // panel.n_series
+    n = int(np.clip(most, 1, min(MOST_ORIGINS, ends.max())))
+    first, k = np.maximum(ends // 3, ends - N_SEASONS * season_length), np.arange(n)
+    span = np.maximum(ends - first, 1)[:, None]
+    steps = span * k // n // season_length * season_length + k % season_length
+    return np.repeat(np.arange(panel.n_series), n), (first[:, None] + np.minimum(steps, span - 1)).ravel()
 
 
 class Forecasts(NamedTuple):
@@ -48,7 +50,7 @@ class Forecasts(NamedTuple):
         low, middle, high = np.moveaxis(self.quantiles, -1, 0)
         error = self.truth - middle
         half = np.where(error > 0, high - middle, middle - low)
-        return error, SAID * (high - low), np.maximum(half, 1e-300)
+        return error, SAID * (high - low), np.where(half > 1e-9 * np.median(half), half, 0.0)
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class SeasonalWidths:
 
     The mean absolute error of fit at the phase over the one that quantiles say, in that of all phases: that of all
     series, where dates tell which phase a step is, times what each series has of its own. Both are shrunk to 1 where
-    steps are few, and by a power that is most likely by the errors of the tail: what is calm in fit is less so ahead.
-    As much of fit lies between the quantiles as before.
+    steps are few, and by a power that is most likely by the errors of the tail. As much of fit and of the tail lies
+    between the quantiles as before.
     """
 
     ids: tuple[Any, ...]
@@ -66,32 +68,37 @@ class SeasonalWidths:
 
     @classmethod
     def fitted(cls, panel: Panel, fit: Forecasts, tail: Forecasts | None, season_length: int) -> "SeasonalWidths":
-        """Learn from forecasts in fit, and of the tail by what lies before it."""
-        n, horizon = fit.truth.shape
-        error, said, half = fit.errors()
+        """Learn from forecasts in fit, and from those of the tail that were made before it was learned from."""
+        error, said, _ = fit.errors()
         known = ~np.isnan(error)
-        error, said, half = error[known], said[known], half[known]  # (n_steps,) each
-        steps = _steps(panel, fit.series, fit.positions, horizon)
-        number, times = (np.broadcast_to(x, (n, horizon))[known] for x in steps)
-        made = np.minimum(np.abs(error), MOST_ERROR * said)
-        own, common = _factors(panel, number, times, made, said, season_length)
+        steps = _steps(panel, fit.series, fit.positions, error.shape[1])
+        number, times = (np.broadcast_to(x, error.shape)[known] for x in steps)  # (n_steps,)
+        made = np.minimum(np.abs(error), MOST_ERROR * said)[known]
+        own, common = _factors(panel, number, times, made, said[known], season_length)
         widths = cls(panel.ids, np.maximum(np.vstack((own, common)), LEAST))
+        levels = [widths._level(panel, fit)]
         if tail is not None:
-            errors, spread, _ = tail.errors()
-            found = widths.of(panel, tail.series, tail.positions, horizon)
-            power = min(POWERS, key=lambda power: misfit(errors, spread * found**power))
+            error, said, _ = tail.errors()
+            found = widths.of(panel, tail.series, tail.positions, error.shape[1])
+            power = min(POWERS, key=lambda power: misfit(error, said * found**power))
             widths = cls(panel.ids, widths.factors**power)
-        place = np.abs(error) / half  # at most 1 between the quantiles
-        moved = place / widths.factors[number, times % season_length]
-        level = np.quantile(moved, (place <= 1).mean()) if len(place) else 1.0
-        return cls(panel.ids, widths.factors * np.clip(level, 1 / MOST_LEVEL, MOST_LEVEL))
+            levels = [widths._level(panel, fit), widths._level(panel, tail)]
+        return cls(panel.ids, widths.factors * np.clip(max(levels), 1 / MOST_LEVEL, MOST_LEVEL))
+
+    def _level(self, panel: Panel, made: Forecasts) -> float:
+        """What all factors are to be multiplied by, so that as much lies between the quantiles as without them."""
+        error, _, half = made.errors()
+        known = ~np.isnan(error) & (half > 0)
+        place = np.abs(error[known]) / half[known]  # at most 1 between the quantiles
+        moved = place / self.of(panel, made.series, made.positions, error.shape[1])[known]
+        return float(np.quantile(moved, (place <= 1).mean())) if len(place) else 1.0
 
     def of(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         """The factors of forecasts from origins, (n, horizon)."""
         numbers = {label: i for i, label in enumerate(self.ids)}
         number = np.array([numbers.get(label, -1) for label in panel.ids], dtype=np.int64)
         series, times = _steps(panel, series, positions, horizon)
-        return self.factors[number[series], times % self.factors.shape[1]]
+        return self.factors[number[series], panel.axis.phase(times, self.factors.shape[1])]
 
 
 def _steps(panel: Panel, series: Integers, positions: Integers, horizon: int) -> tuple[Integers, Integers]:
@@ -104,19 +111,20 @@ def _factors(
 ) -> tuple[Floats, Floats]:
     """What spreads are multiplied by, of each series (n_series, season_length) and of any other (season_length,)."""
     shape = panel.n_series, season_length
-    cell = number * season_length + times % season_length
+    phase = panel.axis.phase(times, season_length)
+    cell = number * season_length + phase
 
     def summed(x: Floats) -> Floats:
         return np.bincount(cell, x, int(np.prod(shape))).astype(float).reshape(shape)
 
     is_again = pd.DataFrame({"number": number, "time": times}).duplicated().to_numpy()
     made, said, count = summed(made), summed(said), summed(1.0 - is_again)
-    unit = np.maximum(said.sum(1, keepdims=True), 1e-300)
-    made, said = made / unit, said / unit  # so that series count alike
+    unit = said.sum(1, keepdims=True) / np.maximum(count.sum(1, keepdims=True), 1)  # so that scales do not count
+    made, said = (np.divide(x, unit, out=np.zeros(shape), where=unit > 0) for x in (made, said))
     common = np.ones(season_length)
     if tells_phase(panel):
-        n_times = np.bincount(np.unique(times) % season_length, minlength=season_length)
-        common = _ratio(made.sum(0), said.sum(0), n_times.astype(float))
+        once = np.unique(times, return_index=True)[1]
+        common = _ratio(made.sum(0), said.sum(0), np.bincount(phase[once], minlength=season_length).astype(float))
     own = _ratio(made, common * said, count) if panel.n_series > 1 or not tells_phase(panel) else 1.0
     return common * own, common
 
@@ -131,7 +139,7 @@ def _ratio(made: Floats, said: Floats, count: Floats) -> Floats:
     ratio = np.divide(made, level * said, out=np.ones_like(made), where=known)
     logs = np.log(np.maximum(ratio, LEAST_RATIO))
     chance = NOISE / np.maximum(count, 1)
-    between = max(float(np.mean(logs[known] ** 2 - chance[known])), 0.0) if known.any() else 0.0
+    between = max(float((count * known * (logs**2 - chance)).sum()) / max(float((count * known).sum()), 1.0), 0.0)
     ratio = np.exp(logs * between / (between + chance))
     mean = (ratio * said).sum(-1, keepdims=True) / np.maximum(said.sum(-1, keepdims=True), 1e-300)
     return ratio / np.where(mean > 0, mean, 1.0)

@@ -17,7 +17,7 @@ from seqcast.gains import N_OWN, share_to_keep, shares_of_series
 from seqcast.models._calendar import Calendar
 from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of
 from seqcast.models._member import Member
-from seqcast.models._phases import phases_of
+from seqcast.models._phases import phases_of, tells_phase
 from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
 from seqcast.models._widths import SAID, SPREAD, Forecasts, SeasonalWidths, origins_by_phase
@@ -39,6 +39,7 @@ LEAST_SHARE = 0.01  # of it that is worth the time
 N_ORIGINS, N_STEPS = 8, 24  # of each series, at least, whose errors say how wide the quantiles are to be
 LEAST_ERROR, MOST_ERROR = 0.1, 3.0  # of local smoothing, in those that the members say
 N_PRIOR = 3  # errors' worth of a prior that both are of one size
+TINY = 1e-300
 LEAST_LEFT = 0.01  # of a quantile of what is positive, when it is moved
 
 
@@ -179,19 +180,23 @@ class WindowForecaster(BaseForecaster):
     def _seasonal_widths(self, split: Split, checks: list[TailCheck]) -> SeasonalWidths | None:
         """How much wider quantiles are to be at one phase of the season than at another; None if none is told."""
         panel, horizon, season_length = self.panel_, int(self.horizon), self.season_length_
-        if self._gives_counts or season_length == 1 or panel.axis.kind == "none":
+        is_told = tells_phase(panel) or panel.axis.kind == "integer"
+        if season_length == 1 or not is_told or self.members_[0].model.distribution is not None:
             return None
 
         def made(series: Integers, positions: Integers, ends: Integers) -> Forecasts:
             quantiles = self._quantile_panel(panel, series, positions, horizon, [SPREAD[0], 0.5, SPREAD[1]])
-            return Forecasts(series, positions, quantiles, truth_at(panel, ends, series, positions, horizon))
+            truth = truth_at(panel, ends, series, positions, horizon)
+            truth = np.where(self._spreads_by_factors & (truth <= 0), np.nan, truth)  # zeros have no logarithm
+            return Forecasts(series, positions, self._as_spread(quantiles), self._as_spread(truth))
 
         ends = split.ends if self.refit_tail else split.cuts
         fit, tail = made(*origins_by_phase(panel, ends, horizon, season_length), ends), None
         if checks:
             tail = made(*tail_truth(panel, split, horizon)[:2], split.ends)
             forecast = _mean([check.forecast for check in checks])[..., None]  # from before the tail was learned from
-            tail = tail._replace(quantiles=tail.quantiles + forecast - tail.quantiles[..., 1:2])
+            moved = self._as_spread(forecast) - tail.quantiles[..., 1:2]
+            tail = tail._replace(quantiles=tail.quantiles + moved)
         return SeasonalWidths.fitted(panel, fit, tail, season_length)
 
     def _is_local(self, choice: Choice) -> bool:
@@ -224,10 +229,6 @@ class WindowForecaster(BaseForecaster):
         tables = {"members": [m.report() for m in self.members_], "choices": self.choices_}
         shown = (f"<details><summary>{k}</summary>{_html_table(v)}</details>" for k, v in tables.items() if v)
         return f"{picture}<p>{html.escape(self.verdict().summary)}</p>" + "".join(shown)
-
-    @property
-    def _gives_counts(self) -> bool:
-        return False
 
     @property
     def target_transform_(self) -> str:
@@ -291,8 +292,19 @@ class WindowForecaster(BaseForecaster):
         found = self._smoothed(mean, panel, series, positions)
         if self.widths_ is not None:
             width = self.widths_.of(panel, series, positions, horizon)[..., None]
+            found = self._as_spread(found)
             found = found[..., -1:] + width * (found - found[..., -1:])
+            found = np.exp(found) if self._spreads_by_factors else found
         return found[..., :-1]
+
+    @property
+    def _spreads_by_factors(self) -> bool:
+        """Whether all members forecast logarithms."""
+        return all(member.choice.target_transform == "log" for member in self.members_)
+
+    def _as_spread(self, values: Floats) -> Floats:
+        """Values as they are spread about the median: their logarithms, if all members forecast these."""
+        return np.log(np.maximum(values, TINY)) if self._spreads_by_factors else values
 
     def _smoothed(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
         """Move forecasts (n, horizon, n_outputs), the middle one the last, to local smoothing, and spread them anew."""
