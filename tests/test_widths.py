@@ -63,6 +63,19 @@ def test_as_much_of_fit_lies_between_as_before():
     assert abs(held[False] - held[True]) < 0.02
 
 
+def test_tails_are_those_of_each_hour():
+    """Normal ones, of which the outer quantiles are 1.53 times as far away as the inner ones."""
+    y = nightly(160)
+    model = RidgeForecaster(horizon=24).fit(y[: -24 * 40])
+    held, ratios = [], []
+    for k in range(len(y) - 24 * 40, len(y), 24):
+        far, near = (model.forecast(history=y[:k], interval=level) for level in (0.95, 0.8))
+        ratios.append((far["upper"] - far["lower"]) / (near["upper"] - near["lower"]))
+        held.append(y[k : k + 24].between(far["lower"], far["upper"]))
+    assert 1.4 < np.mean(ratios) < 1.7
+    assert 0.9 < np.mean(held) < 0.98
+
+
 def test_what_is_the_same_at_every_hour_stays():
     model = RidgeForecaster(horizon=12).fit(nightly(night=DAY))
     assert_allclose(model.widths_.factors, 1, atol=0.15)
@@ -120,7 +133,7 @@ def made(axis, sizes, m=4, n_days=300):
     series, positions = np.repeat(np.arange(n), n_days), np.tile(m * np.arange(n_days), n)
     times = (first[series] + positions)[:, None] + np.arange(m)
     truth = random.normal(size=times.shape) * np.asarray(sizes)[series[:, None], times % m]
-    quantiles = np.broadcast_to([-1.2816, 0.0, 1.2816], (*truth.shape, 3))
+    quantiles = np.broadcast_to([-1.96, -1.2816, 0.0, 1.2816, 1.96], (*truth.shape, 5))
     return SeasonalWidths.fitted(panel, Forecasts(series, positions, quantiles, truth), None, m), panel
 
 

@@ -1,6 +1,6 @@
 """SeasonalWidths: how much wider quantiles are at one phase of the season than at another, as errors in fit say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +12,17 @@ from seqcast.models._calibration import misfit
 from seqcast.models._phases import tells_phase
 from seqcast.panel import Panel
 
-__all__ = ["SAID", "SPREAD", "Forecasts", "SeasonalWidths", "origins_by_phase"]
+__all__ = ["FAR", "SAID", "SPREAD", "Forecasts", "SeasonalWidths", "origins_by_phase"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 SPREAD = (0.1, 0.9)  # quantiles by which a forecast says how far off it is
+FAR = (0.025, 0.975)  # others, beyond these
 SAID = np.sqrt(2 / np.pi) / (ndtri(SPREAD[1]) - ndtri(SPREAD[0]))  # mean absolute error, in their distance, if normal
 NOISE = 1.0  # variance of an absolute error, in its squared mean
 LEAST, LEAST_RATIO, MOST_LEVEL = 0.05, 0.01, 1.5  # of what is said
+LEAST_BEYOND, NO_SPREAD = 0.1, 1e-9
 POWERS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.4, 0.2, 0.0)  # of the factors
 MOST_ERROR = 5.0  # in what is said, that counts
 MOST_STEPS, MOST_WINDOWS, MOST_ORIGINS = 200_000, 20_000, 1000  # in fit, of all series and of one, that are looked at
@@ -42,15 +44,19 @@ class Forecasts(NamedTuple):
 
     series: Integers  # (n,)
     positions: Integers  # (n,)
-    quantiles: Floats  # (n, horizon, 3): the median between those of SPREAD
+    quantiles: Floats  # (n, horizon, 5), in order: the median, those of SPREAD, those of FAR
     truth: Floats  # (n, horizon), NaN where unknown
 
-    def errors(self) -> tuple[Floats, Floats, Floats]:
-        """Errors, the mean absolute ones that quantiles say, and the distance to the quantile on their side."""
-        low, middle, high = np.moveaxis(self.quantiles, -1, 0)
-        error = self.truth - middle
-        half = np.where(error > 0, high - middle, middle - low)
-        return error, SAID * (high - low), np.where(half > 1e-9 * np.median(half), half, 0.0)
+    def errors(self) -> tuple[Floats, Floats]:
+        """Errors, and the mean absolute ones that quantiles say."""
+        return self.truth - self.quantiles[..., 2], SAID * (self.quantiles[..., 3] - self.quantiles[..., 1])
+
+    def distances(self) -> tuple[Floats, Floats, Floats]:
+        """Absolute errors, the quantile of SPREAD on their side, and that of FAR beyond it, from the median."""
+        error = self.truth - self.quantiles[..., 2]
+        farthest, low, high, far = (np.abs(self.quantiles[..., k] - self.quantiles[..., 2]) for k in (0, 1, 3, 4))
+        near, beyond = np.where(error > 0, high, low), np.where(error > 0, far - high, farthest - low)
+        return np.abs(error), near, beyond
 
 
 @dataclass(frozen=True)
@@ -60,38 +66,57 @@ class SeasonalWidths:
     The mean absolute error of fit at the phase over the one that quantiles say, in that of all phases: that of all
     series, where dates tell which phase a step is, times what each series has of its own. Both are shrunk to 1 where
     steps are few, and by a power that is most likely by the errors of the tail. As much of fit and of the tail lies
-    between the quantiles as before.
+    between the quantiles as before, inner and outer ones: calm and wild steps together have long tails, each alone
+    has shorter ones.
     """
 
     ids: tuple[Any, ...]
     factors: Floats  # (n_series + 1, season_length); the last ones are of any other series
+    beyond: float = 1.0  # what else the spread beyond SPREAD is multiplied by
 
     @classmethod
     def fitted(cls, panel: Panel, fit: Forecasts, tail: Forecasts | None, season_length: int) -> "SeasonalWidths":
         """Learn from forecasts in fit, and from those of the tail that were made before it was learned from."""
-        error, said, _ = fit.errors()
+        error, said = fit.errors()
         known = ~np.isnan(error)
         steps = _steps(panel, fit.series, fit.positions, error.shape[1])
         number, times = (np.broadcast_to(x, error.shape)[known] for x in steps)  # (n_steps,)
         made = np.minimum(np.abs(error), MOST_ERROR * said)[known]
         own, common = _factors(panel, number, times, made, said[known], season_length)
         widths = cls(panel.ids, np.maximum(np.vstack((own, common)), LEAST))
-        levels = [widths._level(panel, fit)]
         if tail is not None:
-            error, said, _ = tail.errors()
+            error, said = tail.errors()
             found = widths.of(panel, tail.series, tail.positions, error.shape[1])
             power = min(POWERS, key=lambda power: misfit(error, said * found**power))
-            widths = cls(panel.ids, widths.factors**power)
-            levels = [widths._level(panel, fit), widths._level(panel, tail)]
-        return cls(panel.ids, widths.factors * np.clip(max(levels), 1 / MOST_LEVEL, MOST_LEVEL))
+            widths = replace(widths, factors=widths.factors**power)
+        looked_at = [fit] if tail is None else [fit, tail]
+        level = max(widths._level(panel, made) for made in looked_at)
+        widths = replace(widths, factors=widths.factors * np.clip(level, 1 / MOST_LEVEL, MOST_LEVEL))
+        beyond = max(widths._level_beyond(panel, made) for made in looked_at)
+        return replace(widths, beyond=float(np.clip(beyond, LEAST_BEYOND, 1.0)))
 
     def _level(self, panel: Panel, made: Forecasts) -> float:
         """What all factors are to be multiplied by, so that as much lies between the quantiles as without them."""
-        error, _, half = made.errors()
-        known = ~np.isnan(error) & (half > 0)
-        place = np.abs(error[known]) / half[known]  # at most 1 between the quantiles
+        error, near, _ = made.distances()
+        known = ~np.isnan(error) & (near > NO_SPREAD * np.median(near))
+        place = error[known] / near[known]  # at most 1 between the quantiles
         moved = place / self.of(panel, made.series, made.positions, error.shape[1])[known]
         return float(np.quantile(moved, (place <= 1).mean())) if len(place) else 1.0
+
+    def _level_beyond(self, panel: Panel, made: Forecasts) -> float:
+        """What the spread beyond these quantiles is to be multiplied by, likewise."""
+        error, near, beyond = made.distances()
+        known = ~np.isnan(error) & (beyond > NO_SPREAD * np.median(near))
+        factor = self.of(panel, made.series, made.positions, error.shape[1])[known]
+        place = (error[known] / factor - near[known]) / beyond[known]
+        inside = error[known] <= (near + beyond)[known]
+        return float(np.quantile(place, inside.mean())) if len(place) else 1.0
+
+    def spread(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
+        """Quantiles (n, horizon, n_levels), the last three those of SPREAD and the median, spread anew."""
+        low, high, middle = found[..., -3:-2], found[..., -2:-1], found[..., -1:]
+        inner, factor = np.clip(found, low, high), self.of(panel, series, positions, found.shape[1])[..., None]
+        return middle + factor * (inner - middle + self.beyond * (found - inner))
 
     def of(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         """The factors of forecasts from origins, (n, horizon)."""

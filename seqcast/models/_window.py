@@ -20,7 +20,7 @@ from seqcast.models._member import Member
 from seqcast.models._phases import phases_of, tells_phase
 from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
 from seqcast.models._task import Choice, Split, choose, split_in_time
-from seqcast.models._widths import SAID, SPREAD, Forecasts, SeasonalWidths, origins_by_phase
+from seqcast.models._widths import FAR, SAID, SPREAD, Forecasts, SeasonalWidths, origins_by_phase
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
@@ -185,7 +185,8 @@ class WindowForecaster(BaseForecaster):
             return None
 
         def made(series: Integers, positions: Integers, ends: Integers) -> Forecasts:
-            quantiles = self._quantile_panel(panel, series, positions, horizon, [SPREAD[0], 0.5, SPREAD[1]])
+            levels = [FAR[0], SPREAD[0], 0.5, SPREAD[1], FAR[1]]
+            quantiles = self._quantile_panel(panel, series, positions, horizon, levels)
             truth = truth_at(panel, ends, series, positions, horizon)
             truth = np.where(self._spreads_by_factors & (truth <= 0), np.nan, truth)  # zeros have no logarithm
             return Forecasts(series, positions, self._as_spread(quantiles), self._as_spread(truth))
@@ -195,7 +196,7 @@ class WindowForecaster(BaseForecaster):
         if checks:
             tail = made(*tail_truth(panel, split, horizon)[:2], split.ends)
             forecast = _mean([check.forecast for check in checks])[..., None]  # from before the tail was learned from
-            moved = self._as_spread(forecast) - tail.quantiles[..., 1:2]
+            moved = self._as_spread(forecast) - tail.quantiles[..., 2:3]
             tail = tail._replace(quantiles=tail.quantiles + moved)
         return SeasonalWidths.fitted(panel, fit, tail, season_length)
 
@@ -287,15 +288,13 @@ class WindowForecaster(BaseForecaster):
     def _quantile_panel(
         self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
     ) -> Floats:
-        wanted = [*quantiles, 0.5]
+        wanted = [*quantiles, *SPREAD, 0.5]
         mean = _mean([m.model.quantiles(panel, series, positions, wanted) for m in self.members_])[:, :horizon]
         found = self._smoothed(mean, panel, series, positions)
         if self.widths_ is not None:
-            width = self.widths_.of(panel, series, positions, horizon)[..., None]
-            found = self._as_spread(found)
-            found = found[..., -1:] + width * (found - found[..., -1:])
+            found = self.widths_.spread(self._as_spread(found), panel, series, positions)
             found = np.exp(found) if self._spreads_by_factors else found
-        return found[..., :-1]
+        return found[..., : len(quantiles)]
 
     @property
     def _spreads_by_factors(self) -> bool:
