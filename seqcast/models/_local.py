@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ from seqcast.networks.smoothing import WEEK, decomposed, smoothed, smoothing_err
 from seqcast.panel import Panel
 from seqcast.training import Sample
 
-__all__ = ["MAX_ROWS", "LocalSmoothing", "effects_of"]
+__all__ = ["MAX_ROWS", "LocalSmoothing", "effects_of", "is_mostly_at_its_end"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -183,6 +184,16 @@ class _Windows:
         """Whether windows (n,) are positive, if that is needed, and hold two seasons and something more."""
         enough = self.lengths >= 2 * season + 2
         return enough & self.are_positive() if is_log else enough
+
+
+def is_mostly_at_its_end(panel: Panel) -> NDArray[np.bool_]:
+    """Whether more than half of the values of each series are its lowest, or its highest: zeros of rare demand.
+
+    A mean is not what to expect there, and it would move all quantiles away from where most values are.
+    """
+    y = pd.Series(panel.values).groupby(panel.codes())
+    middle = y.median()
+    return ((middle == y.min()) | (middle == y.max())).to_numpy()
 
 
 def effects_of(

@@ -15,7 +15,7 @@ from seqcast._parameters import any_of, at_least, between, boolean, is_none, one
 from seqcast.base import BaseForecaster
 from seqcast.gains import N_OWN, share_to_keep, shares_of_series
 from seqcast.models._calendar import Calendar
-from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of
+from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of, is_mostly_at_its_end
 from seqcast.models._member import Member
 from seqcast.models._phases import phases_of, tells_phase
 from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
@@ -130,8 +130,8 @@ class WindowForecaster(BaseForecaster):
         sizes = {"season_length": self.season_length_, "horizon": int(self.horizon)}
         before, all_of_it = effects_of(split, choice, past_only, **sizes)
         local = LocalSmoothing.fitted(self.panel_, split.cuts, before, **sizes)
-        share = np.full(self.panel_.n_series, LOCAL_SHARE)
-        if checks:
+        share = np.where(is_mostly_at_its_end(self.panel_), 0.0, LOCAL_SHARE)
+        if checks and share.any():
             share, correction = self._local_shares(local, split, _mean([check.forecast for check in checks]))
             checks = [replace(check, forecast=check.forecast + correction) for check in checks]
         if share.any():
@@ -152,7 +152,10 @@ class WindowForecaster(BaseForecaster):
         at = series, panel.first[series] + positions
         common = share_to_keep(moved, error, known, *at, prior=LOCAL_SHARE, deviation=LOCAL_DEVIATION, size=size)
         share = shares_of_series(moved, error, known, series, positions, panel.n_series, common)
-        return np.where(share > LEAST_SHARE, share, 0.0), common * correction  # their own would flatter the verdict
+        is_used = (share > LEAST_SHARE) & ~is_mostly_at_its_end(panel)
+        return np.where(is_used, share, 0.0), common * is_used[
+            series, None
+        ] * correction  # their own would flatter the verdict
 
     def _local_widths(self, local: LocalSmoothing, split: Split) -> Floats:
         """How wide the quantiles of each series are to be, in those of the members, (n_series,).
