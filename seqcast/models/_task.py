@@ -310,7 +310,8 @@ def _candidates(
 def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, ...]:
     """A few lengths in whole seasons, up to a third of a usual series; two thirds for three seasons or many series.
 
-    A week of hours or finer steps may be half of it, and longer than others: days differ by the weekday.
+    A week of hours or finer steps may be half of it, and longer than others: days differ by the weekday. Of finer steps
+    a week and a day are tried too: they hold the days before today and a week ago.
     """
     n_rows = int(np.median(cuts))
     season = season_length if 1 < season_length <= MAX_LOOKBACK else 8
@@ -319,6 +320,8 @@ def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, .
     week = 7 * season
     if season in DAYS and week not in lengths and week <= max(longest, n_rows // 2):
         lengths.append(week)
+    if week in lengths and season > 24 and week + season <= max(longest, n_rows // 2):
+        lengths.append(week + season)
     lengths = [n for n in lengths if n >= min(horizon, lengths[-1] // 2, 96)][-5:]
     if MAX_LOOKBACK < season_length <= n_rows // 4:
         lengths.append(season_length)
