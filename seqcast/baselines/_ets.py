@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -16,6 +17,7 @@ from seqcast.series import Moments
 
 __all__ = ["EtsForm", "ets_moments", "fit_ets", "one_step_sigma"]
 
+_LARGEST_SHARE = 0.35  # standard deviation of errors that multiply
 _LONG = 1000  # steps from which initial states are taken from the decomposition
 _Kind = tuple[str, str, str]  # error, trend ("none", "add", "damped"), season
 
@@ -95,7 +97,8 @@ def fit_ets(values: Floats, season_length: int) -> EtsForm:
     """Return the form of least AICc, by maximum likelihood through statsmodels; values without gaps.
 
     All forms are ranked with initial states from a decomposition, in milliseconds each. The initial states of the three
-    best are then estimated too, unless the series is so long that they matter little.
+    best are then estimated too, unless the series is so long that they matter little. Errors that multiply must be
+    small: large ones would leave a positive series below 0 and grow without bounds.
     """
     if len(values) < 6 or is_constant(values):
         sigma = float(np.sqrt(np.mean(np.diff(values) ** 2))) if len(values) > 1 else 0.0
@@ -103,10 +106,17 @@ def fit_ets(values: Floats, season_length: int) -> EtsForm:
     unit = float(np.abs(values).mean())
     scaled = values / unit  # the optimiser's steps and tolerances are made for values near 1
     kinds = _kinds(len(values), season_length, is_positive=values.min() > 0)
-    ranked = sorted((_estimate(scaled, season_length, kind, False) for kind in kinds), key=itemgetter(0))
+
+    def sound(ranked: list[tuple[float, _Kind, EtsForm]]) -> Iterator[tuple[_Kind, EtsForm]]:
+        for _, kind, form in sorted(ranked, key=itemgetter(0)):
+            n_parameters = _n_parameters(kind, season_length)
+            if kind[0] == "add" or one_step_sigma(form, scaled, n_parameters) <= _LARGEST_SHARE:
+                yield kind, form
+
+    found = list(islice(sound([_estimate(scaled, season_length, kind, False) for kind in kinds]), 3))
     if len(values) <= _LONG:
-        ranked = sorted((_estimate(scaled, season_length, kind, True) for _, kind, _ in ranked[:3]), key=itemgetter(0))
-    _, kind, form = ranked[0]
+        found = [*sound([_estimate(scaled, season_length, kind, True) for kind, _ in found]), *found]
+    kind, form = found[0]
     seasonal = np.asarray(form.seasonal) * (1.0 if form.season == "mul" else unit)
     form = replace(form, level=form.level * unit, trend=form.trend * unit, seasonal=seasonal)
     return replace(form, sigma=one_step_sigma(form, values, _n_parameters(kind, season_length)))
