@@ -320,9 +320,9 @@ def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, .
     week = 7 * season
     if season in DAYS and week not in lengths and week <= max(longest, n_rows // 2):
         lengths.append(week)
-    if week in lengths and season > 24 and week + season <= max(longest, n_rows // 2):
-        lengths.append(week + season)
     lengths = [n for n in lengths if n >= min(horizon, lengths[-1] // 2, 96)][-5:]
+    if season > min(DAYS) and lengths[-1:] == [week] and week + season <= max(longest, n_rows // 2):
+        lengths.append(week + season)
     if MAX_LOOKBACK < season_length <= n_rows // 4:
         lengths.append(season_length)
     return tuple(lengths) or (max(min(season, n_rows // 2), 1),)
