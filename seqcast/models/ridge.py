@@ -31,7 +31,10 @@ class RidgeForecaster(WindowForecaster):
         was tried on the validation tail.
     local_share_ : ndarray of shape (n_series,)
         Of local smoothing in the forecasts of each series: a half, or more or less by what its tail says and those of
-        all; 0 where it is not used.
+        all; 0 where it is not used, as of series of which more than half of the values are the lowest or the highest.
+    widths_ : SeasonalWidths or None
+        ``widths_.factors`` (n_series + 1, season_length): what spreads are multiplied by at each phase of the season;
+        the last row is of series that fit did not see.
 
     Notes
     -----
@@ -43,8 +46,9 @@ class RidgeForecaster(WindowForecaster):
     what is left there: a share of it, by the tail that the verdict rests on too. Phases are the steps of seasons of 4
     to 48 steps; of a season of a multiple of 48 (quarters of an hour, 5 minutes) a 48th is one.
 
-    The spread of quantiles is multiplied at each phase of the season (``widths_``), of explicit times: by the errors
-    of fit there over what quantiles say, as far as phases differ by more than chance and the tail agrees.
+    The spread of quantiles is multiplied at each phase of the season, where times are given: by the errors of fit
+    there over what quantiles say, as far as phases differ by more than chance and the tail agrees. In a time zone the
+    phases of a day are those of its clock, while the lags of the window count steps.
 
     Local smoothing is for seasons of up to 24 steps and panels of up to four million rows, with ``lookback="auto"``,
     without calendar columns, and unless the last value was chosen: level, damped trend or return to the mean, and
