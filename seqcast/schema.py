@@ -85,6 +85,8 @@ class Schema:
 
     def read_rows(self, X: Any) -> tuple[pd.DataFrame, Any]:
         """Return covariates and index (None without) of rows; without covariates only the index is read."""
+        if isinstance(X, (int, np.integer)):
+            raise TypeError(f"X={X} is a number, and must be rows, whose index says when. Use forecast({X}) for steps.")
         if self.encoder.columns:
             frame, index = read_features(X)
             absent = [c for c in self.past_features if c not in frame.columns]

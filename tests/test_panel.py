@@ -121,3 +121,9 @@ def test_rows_of_another_frequency_warn():
         Naive(horizon=2).fit(pd.concat({"daily": days, "weekly": days[::7]}, names=["series", "time"]))
     Naive(horizon=2).fit(pd.concat({"daily": days, "few": days[:140:7]}, names=["series", "time"]))  # may be chance
     Naive(horizon=2).fit(pd.concat({"daily": days, "open": days[days.index.day_of_week < 5]}, names=["series", "time"]))
+
+
+def test_a_number_of_steps_is_no_rows():
+    y = pd.Series(np.arange(30.0), pd.date_range("2024-01-01", periods=30))
+    with pytest.raises(TypeError, match=r"Use forecast\(5\) for steps"):
+        Naive(horizon=2).fit(y).predict(5)
