@@ -162,6 +162,17 @@ def test_what_is_never_seen_says_nothing():
     assert factors[7:12].max() < factors[:5].max() < factors[12:20].min()
 
 
+def test_where_phases_are_alike_nothing_moves():
+    """Few errors, all of them within the quantiles, are no reason for narrower ones."""
+    widths, _ = made(TimeAxis("integer", 0, 1), np.full((1, 4), 0.1), n_days=6)
+    assert_allclose(widths.factors, 1)
+    assert widths.beyond == 1
+    y = pd.Series(np.random.default_rng(0).normal(size=60), pd.date_range("2020-01-01", periods=60, freq="MS"))
+    model = RidgeForecaster(horizon=6).fit(y)
+    assert_allclose(model.widths_.factors, 1)
+    assert model.widths_.beyond == 1
+
+
 def test_few_rows_decide_for_nobody():
     random, pieces = np.random.default_rng(1), {}
     for number, n in enumerate((1, 2, 5, 100, 300)):

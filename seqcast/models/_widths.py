@@ -101,16 +101,15 @@ class SeasonalWidths:
         known = ~np.isnan(error) & (near > NO_SPREAD * np.median(near))
         place = error[known] / near[known]  # at most 1 between the quantiles
         moved = place / self.of(panel, made.series, made.positions, error.shape[1])[known]
-        return float(np.quantile(moved, (place <= 1).mean())) if len(place) else 1.0
+        return _ratio_of_quantiles(moved, place)
 
     def _level_beyond(self, panel: Panel, made: Forecasts) -> float:
         """What the spread beyond these quantiles is to be multiplied by, likewise."""
         error, near, beyond = made.distances()
         known = ~np.isnan(error) & (beyond > NO_SPREAD * np.median(near))
-        factor = self.of(panel, made.series, made.positions, error.shape[1])[known]
-        place = (error[known] / factor - near[known]) / beyond[known]
-        inside = error[known] <= (near + beyond)[known]
-        return float(np.quantile(place, inside.mean())) if len(place) else 1.0
+        error, near, beyond = error[known], near[known], beyond[known]
+        factor = self.of(panel, made.series, made.positions, made.truth.shape[1])[known]
+        return _ratio_of_quantiles((error / factor - near) / beyond, (error - near) / beyond)
 
     def spread(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
         """Quantiles (n, horizon, n_levels), the last three those of SPREAD and the median, spread anew."""
@@ -124,6 +123,15 @@ class SeasonalWidths:
         number = np.array([numbers.get(label, -1) for label in panel.ids], dtype=np.int64)
         series, times = _steps(panel, series, positions, horizon)
         return self.factors[number[series], panel.axis.phase(times, self.factors.shape[1])]
+
+
+def _ratio_of_quantiles(moved: Floats, place: Floats) -> float:
+    """The quantile of moved places over that of places, at the share of these that are at most 1."""
+    if not len(place):
+        return 1.0
+    share = (place <= 1).mean()
+    before, after = np.quantile(place, share), np.quantile(moved, share)
+    return float(after / before) if before > 0 else 1.0
 
 
 def _steps(panel: Panel, series: Integers, positions: Integers, horizon: int) -> tuple[Integers, Integers]:
