@@ -187,13 +187,13 @@ class _Windows:
 
 
 def is_mostly_at_its_end(panel: Panel) -> NDArray[np.bool_]:
-    """Whether more than half of the values of each series are its lowest, or its highest: zeros of rare demand.
+    """Whether more than half of the values of each series, but not all, are its lowest or its highest: rare demand.
 
     A mean is not what to expect there, and it would move all quantiles away from where most values are.
     """
     y = pd.Series(panel.values).groupby(panel.codes())
-    middle = y.median()
-    return ((middle == y.min()) | (middle == y.max())).to_numpy()
+    low, middle, high = y.min(), y.median(), y.max()
+    return (((middle == low) | (middle == high)) & (low < high)).to_numpy()
 
 
 def effects_of(
