@@ -152,3 +152,15 @@ def test_the_skip_is_that_of_the_phase(n_features, length):
     z, features, phase = torch.randn(7, 30), torch.randn(7, 34, n_features), torch.tensor([0, 5, 23, 5, 1, 2, 3])
     expected = torch.einsum("nk,nkh->nh", skip.design(z, features), skip.weight[phase])
     torch.testing.assert_close(skip(z, features, phase), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_day_of_quarters_of_an_hour_has_phases_of_two():
+    index = pd.date_range("2024-01-01", periods=96 * 25, freq="15min")
+    factors, values = np.where(index.hour % 2, 0.9, -0.9), np.random.default_rng(1).normal(size=len(index))
+    for k in range(1, len(index)):
+        values[k] += factors[k] * values[k - 1]
+    y = pd.Series(values, index, name="y")
+    model = RidgeForecaster(horizon=4, lookback=96).fit(y[:-97])
+    assert {len(m.model.network.phases.weight) for m in model.members_} == {48}
+    assert min(shares(model)) > 0.4
+    assert_allclose(model.forecast(history=y[-1200:-7]), model.forecast(history=y[:-7]), atol=1e-4)

@@ -153,9 +153,8 @@ class WindowForecaster(BaseForecaster):
         common = share_to_keep(moved, error, known, *at, prior=LOCAL_SHARE, deviation=LOCAL_DEVIATION, size=size)
         share = shares_of_series(moved, error, known, series, positions, panel.n_series, common)
         is_used = (share > LEAST_SHARE) & ~is_mostly_at_its_end(panel)
-        return np.where(is_used, share, 0.0), common * is_used[
-            series, None
-        ] * correction  # their own would flatter the verdict
+        common_share = np.where(is_used, common, 0.0)[series, None]  # each series' own would flatter the verdict
+        return np.where(is_used, share, 0.0), common_share * correction
 
     def _local_widths(self, local: LocalSmoothing, split: Split) -> Floats:
         """How wide the quantiles of each series are to be, in those of the members, (n_series,).
