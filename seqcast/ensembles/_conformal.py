@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 FEWEST = 20  # scores from which widths begin to learn, and that calibration tries to have: enough for 95 %
-RATE = 0.12  # of learning: a miss widens an interval by about this share
+RATE = 0.12  # of learning: a miss widens an interval by about this share; misses that overlap share it
 FARTHEST = 3.0  # logarithm of the factor by which learning may widen or narrow, at most
 COVERAGES = np.array([0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99])  # of the intervals that learn
 OWN = 100  # scores of a series from which it needs no others
@@ -168,7 +168,8 @@ def adapted_quantiles(
     """Quantiles (n_origins, n_series, horizon, n_levels) of scores, whose central intervals learn from their misses.
 
     The interval of coverage c is that of the window, widened about its median by exp(theta), where each outcome y
-    moves ``theta += rate * ((y outside) - (1 - c))`` as soon as it is known. The window moves on by a fiftieth at once.
+    moves ``theta += rate / lag * ((y outside) - (1 - c))`` as soon as it is known. The window moves on by a fiftieth at
+    once.
     """
     n_series, _, horizon = scores.shape
     grid = np.concatenate([(1 - COVERAGES[::-1]) / 2, [0.5], (1 + COVERAGES) / 2])
@@ -206,7 +207,10 @@ def _known_before(scores: Floats, lags: Integers, origin: int) -> Floats:
 
 
 def _learn(theta: Floats, scores: Floats, lags: Integers, t: int, issued: "deque[Floats]", rate: float) -> None:
-    """Move theta by the outcomes that become known at origin t, each beside the interval issued for it."""
+    """Move theta by the outcomes that become known at origin t, each beside the interval issued for it.
+
+    Forecasts overlap until their truth is known, and are missed together: such a run moves theta as one miss would.
+    """
     for lag in np.unique(lags[lags <= t]):
         steps = np.flatnonzero(lags == lag)
         bounds = issued[-int(lag)][:, steps]  # (n_series, n_steps, n_grid)
@@ -214,7 +218,7 @@ def _learn(theta: Floats, scores: Floats, lags: Integers, t: int, issued: "deque
         middle = len(COVERAGES)
         missed = (score < bounds[..., :middle][..., ::-1]) | (score > bounds[..., middle + 1 :])
         known = ~np.isnan(score) & ~np.isnan(bounds[..., middle, None])
-        theta[:, steps] += np.where(known, rate * (missed - (1 - COVERAGES)), 0.0)
+        theta[:, steps] += np.where(known, rate / lag * (missed - (1 - COVERAGES)), 0.0)
     np.clip(theta, -FARTHEST, FARTHEST, out=theta)
 
 
