@@ -215,7 +215,7 @@ def _skill_findings(
             )
     if _is_no_better(*seasonal, NEGLIGIBLE):
         sentence = _worded("the last season", *seasonal)
-        remedy = f"Use SeasonalNaive, or a lookback of a few seasons (of {season_length} steps) and linear_skip=True."
+        remedy = f"Use SeasonalNaive, or a lookback of a few seasons (of {season_length} steps)."
         findings.append(Finding("no better than seasonal naive", sentence, remedy))
         if _is_copy(tail, tail.seasonal):
             sentence = "The forecast is a lagged copy of the series: its changes are those of the last season."

@@ -45,6 +45,7 @@ from seqcast.ensembles._conformal import (
 )
 from seqcast.evaluation import RollingOriginSplit, backtest
 from seqcast.exceptions import CalibrationWarning, ShortSeriesError
+from seqcast.metrics import interval_score
 
 METHODS = ["split", "weighted", "adaptive"]
 
@@ -169,12 +170,31 @@ def test_widths_learn_as_a_slow_second_implementation_does():
         for t in range(71):
             if t - lag in issued:
                 low, high = issued[t - lag]
-                theta += rate * (float(not low <= scores[0, t - lag, h] <= high) - 0.1)
+                theta += rate / lag * (float(not low <= scores[0, t - lag, h] <= high) - 0.1)
             known = [[[s]] for s in scores[0, max(0, t - lag - window + 1) : max(0, t - lag + 1), h]]
             if len(known) >= FEWEST:
                 low, middle, high = window_quantiles(np.array(known), np.ones(window), np.array([0.05, 0.5, 0.95]))[0]
                 issued[t] = middle + (low - middle) * np.exp(theta), middle + (high - middle) * np.exp(theta)
         assert_allclose(found[h], issued[70])
+
+
+def test_misses_of_forecasts_that_overlap_do_not_add_up():
+    """A run of misses as long as the horizon is one event: intervals score as those of the window, and cover better."""
+    horizon, n = 48, 3000
+    steps = np.random.default_rng(0).normal(size=n + horizon)
+    scores = np.convolve(steps, np.ones(horizon), "valid")[:n].reshape(1, n, 1) / np.sqrt(horizon)
+    lags, origins, levels = np.array([horizon]), np.arange(600, n), np.array([0.025, 0.975])
+    learned = adapted_quantiles(scores, lags, origins, levels, window=500)[:, 0, 0]
+    fixed = np.array(
+        [window_quantiles(window_scores(scores, lags, t, 500), np.ones(500), levels)[0] for t in origins.tolist()]
+    )
+    actual = scores[0, origins, 0]
+    learned_score, fixed_score = (
+        interval_score(actual, lower=found[:, 0], upper=found[:, 1], level=0.95) for found in (learned, fixed)
+    )
+    inside = [np.mean((actual >= found[:, 0]) & (actual <= found[:, 1])) for found in (learned, fixed)]
+    assert learned_score < 1.1 * fixed_score
+    assert abs(inside[0] - 0.95) < abs(inside[1] - 0.95)
 
 
 def test_what_an_interval_learns_from_is_known_by_then():
@@ -343,7 +363,7 @@ def test_intervals_that_learn_keep_their_coverage_where_spread_breaks():
     ).forecasts
     inside = ((found["actual"] >= found[0.1]) & (found["actual"] <= found[0.9])).groupby(found["model"], observed=True)
     by_stretch = inside.apply(lambda one: one.rolling(400).mean().dropna().agg(["min", "max"]))
-    assert (by_stretch["adaptive"] - 0.8).abs().max() < 0.06
+    assert (by_stretch["adaptive"] - 0.8).abs().max() < 0.07
     assert (by_stretch["split"] - 0.8).abs().max() > 0.08
 
 

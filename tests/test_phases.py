@@ -75,7 +75,7 @@ def test_without_dates_nothing_says_which_phase_it_is():
 
 def test_few_windows_and_odd_seasons_have_none():
     y = turning(100)
-    assert shares(RidgeForecaster(horizon=12, lookback=48).fit(y[:1000]))[0] is None
+    assert shares(RidgeForecaster(horizon=12, lookback=48).fit(y[:700]))[0] is None
     assert shares(RidgeForecaster(horizon=12, lookback=48, season_length=1).fit(y))[0] is None
     assert shares(RidgeForecaster(horizon=12, lookback=48, season_length=168).fit(y))[0] is None
     assert shares(GRUForecaster(horizon=12, lookback=48, max_steps=2, linear_skip=False).fit(y))[0] is None

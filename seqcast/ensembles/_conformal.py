@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 FEWEST = 20  # scores from which widths begin to learn, and that calibration tries to have: enough for 95 %
-RATE = 0.12  # of learning: a miss widens an interval by about this share; misses that overlap share it
+RATE = 0.12  # of learning: a miss widens an interval by about this share; those that overlap share it
 FARTHEST = 3.0  # logarithm of the factor by which learning may widen or narrow, at most
 COVERAGES = np.array([0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99])  # of the intervals that learn
 OWN = 100  # scores of a series from which it needs no others
@@ -209,7 +209,7 @@ def _known_before(scores: Floats, lags: Integers, origin: int) -> Floats:
 def _learn(theta: Floats, scores: Floats, lags: Integers, t: int, issued: "deque[Floats]", rate: float) -> None:
     """Move theta by the outcomes that become known at origin t, each beside the interval issued for it.
 
-    Forecasts overlap until their truth is known, and are missed together: such a run moves theta as one miss would.
+    Forecasts overlap until their truth is known, and are missed together: as many as do so move theta as one would.
     """
     for lag in np.unique(lags[lags <= t]):
         steps = np.flatnonzero(lags == lag)

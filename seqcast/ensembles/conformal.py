@@ -99,11 +99,12 @@ class ConformalForecaster(BaseForecaster):
         The interval of coverage c that the last n scores give is widened about its median by a factor
         :math:`e^{\theta}`, for each series, step and c: :math:`\theta \leftarrow \theta + \eta (\mathrm{miss} - (1 -
         c))` when an outcome is known (quantile tracking [6]_, in the manner of adaptive conformal inference [7]_), with
-        :math:`\eta = 0.12 / l`, where l is the number of origins until the outcome of a step is known: forecasts that
-        overlap are missed together, and such a run counts as one miss. With no assumption on the data the share of misses among T outcomes lies within
-        :math:`|\theta_T - \theta_0| / (\eta T)` of 1 - c. :math:`|\theta|` is kept below 3, so that no interval is
-        empty or infinite; while it is at 3, and where all scores of the window are equal, the promise rests. Coverages
-        of 20, 40, 50, ..., 90, 95, 98 and 99 % learn so; other levels are interpolated, or continued, between them.
+        :math:`\eta = 0.12 / l`, where l is the number of origins until the outcome of a step is known: so many
+        forecasts overlap and are missed together, and count as one. With no assumption on the data the share of misses
+        among T outcomes lies within :math:`|\theta_T - \theta_0| / (\eta T)` of 1 - c.
+        :math:`|\theta|` is kept below 3, so that no interval is empty or infinite; while it is at 3, and where all
+        scores of the window are equal, the promise rests. Coverages of 20, 40, 50, ..., 90, 95, 98 and 99 % learn so;
+        other levels are interpolated, or continued, between them.
 
     All are promises for central intervals, on average over time, not given the state of the series. Rows of the history
     of fit get the widths of its end. A series never seen in fit takes the pooled scores and the scale of its own

@@ -68,7 +68,7 @@ class NetworkForecaster(WindowForecaster):
 
     Members differ in seed and, where the past does not settle it, in transform, normalisation and lookback;
     ``members_`` holds them and ``choices_`` the errors of what was tried on the validation tail. Every series is
-    smoothed for itself too, with ``local_share_`` in the forecast, as `RidgeForecaster` says.
+    smoothed for itself too, by its ``local_share_``, and spreads widened by ``widths_``, as `RidgeForecaster` says.
     """
 
     patch_length: int | str = option(

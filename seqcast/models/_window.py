@@ -268,7 +268,7 @@ class WindowForecaster(BaseForecaster):
 
     def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:
         """What decides the shape of a network."""
-        window = choice.lookback + int(self.horizon)
+        n_phases = phases_of(self.panel_, self.season_length_, int(self.horizon))
         return {
             "lookback": choice.lookback,
             "horizon": int(self.horizon),
@@ -276,7 +276,7 @@ class WindowForecaster(BaseForecaster):
             "normalization": choice.normalization,
             "n_calendar": len(Calendar(self.calendar_)),
             "season_length": self.season_length_,
-            "n_phases": 0 if choice.penalty else phases_of(self.panel_, self.season_length_, window),
+            "n_phases": 0 if choice.penalty else n_phases,
         }
 
     def _build(self, architecture: dict[str, Any]) -> ForecastNetwork:
