@@ -15,6 +15,7 @@ from seqcast.gains import NORMAL, half_width, is_doubtful, mean_and_variance, n_
 from seqcast.metrics import seasonal_scale
 from seqcast.models._calibration import fit_linear, set_typical_scale
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
+from seqcast.models._phases import tells_phase
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
@@ -24,13 +25,14 @@ from seqcast.training import Sample
 from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed, spread_grows
 from seqcast.windows import tail_lengths
 
-__all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "split_in_time"]
+__all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "shortest_tail", "split_in_time"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_LOOKBACK = 512
 DAYS = (24, 48, 72, 96, 144, 288)  # steps of a day, from hours to five minutes
+WEEK, FEWEST_WEEKS = 7, 3  # days, and how many weeks there must be for one of them to make a tail
 SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
@@ -38,7 +40,7 @@ SLIGHT = 0.1  # of the error: a smaller gain by another transform may be luck wh
 TOLERABLE = 0.03  # of the error, in a member among others
 MANY_WINDOWS = 20  # without overlap, that a shorter history must hold
 FEW_HORIZONS, MAX_FOLDS = 10, 3  # in the tail, for which earlier stretches are forecast too
-DOUBTFUL = 0.2  # of the error: a smaller gain over the last value may be luck
+DOUBTFUL = 0.2  # of the error: a smaller gain, over the last value or by another lookback, may be luck
 FEWEST_HORIZONS = 5  # by which the last value may be judged; where there are fewer, smoothing is as good
 MAX_TAIL = 4096  # validation windows of the chosen network
 
@@ -116,6 +118,16 @@ def split_in_time(panel: Panel, horizon: int, fraction: float) -> Split:
             "Give a longer history."
         )
     return Split(panel, ends, ends - (tail_lengths(ends, horizon, fraction) if fraction > 0 else 0))
+
+
+def shortest_tail(panel: Panel, season_length: int) -> int:
+    """Steps that a tail has at least, whatever the horizon: where days differ by the weekday, a week of at least three.
+
+    Else a weekend alone might say how the days of a week are to be forecast.
+    """
+    week = WEEK * season_length
+    is_told = season_length in DAYS and tells_phase(panel) and np.median(panel.lengths) >= FEWEST_WEEKS * week
+    return week if is_told else 0
 
 
 def make_task(
@@ -245,7 +257,8 @@ def choose(
 def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> list[Choice]:
     """The first choice within a standard error or 1 % of the best; then others that are hardly worse, best first.
 
-    Careful, the standard error is taken to be larger, up to 10 %, where the tail holds few horizons. The others are
+    The standard error counts up to 20 %: days differ so much that a lookback of days would do where one of a week has
+    half the error. Careful, it is taken to be larger, up to 10 %, where the tail holds few horizons. The others are
     within two standard errors or 2 % of the best, and within 3 %. Where there are five whole horizons of unrelated
     series, the last value comes first if it is within 20 %, and the gain of the best over it may be luck. On exchange
     rates, ridges seemed better by up to 5 % and were up to 23 % worse later.
@@ -259,7 +272,8 @@ def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> 
 
     def is_near(trial: Trial, n: float) -> bool:
         mean, variance = mean_and_variance(excess(trial), known, lowest.series, lowest.times)
-        error = max(np.sqrt(variance), min(doubt * np.sqrt(variance), SLIGHT * lowest.mean), NEGLIGIBLE * lowest.mean)
+        deviation = min(np.sqrt(variance), DOUBTFUL * lowest.mean)
+        error = max(deviation, min(doubt * np.sqrt(variance), SLIGHT * lowest.mean), NEGLIGIBLE * lowest.mean)
         return mean <= n * error
 
     def is_naive(choice: Choice, trial: Trial) -> bool:
@@ -310,8 +324,8 @@ def _candidates(
 def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, ...]:
     """A few lengths in whole seasons, up to a third of a usual series; two thirds for three seasons or many series.
 
-    A week of hours or finer steps may be half of it, and longer than others: days differ by the weekday. Of finer steps
-    a week and a day are tried too: they hold the days before today and a week ago.
+    A week of hours or finer steps may be half of it, and longer than others: days differ by the weekday. Where a week
+    is the longest, a week and a day are tried too: they hold the days before today and a week ago.
     """
     n_rows = int(np.median(cuts))
     season = season_length if 1 < season_length <= MAX_LOOKBACK else 8
@@ -321,7 +335,7 @@ def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, .
     if season in DAYS and week not in lengths and week <= max(longest, n_rows // 2):
         lengths.append(week)
     lengths = [n for n in lengths if n >= min(horizon, lengths[-1] // 2, 96)][-5:]
-    if season > min(DAYS) and lengths[-1:] == [week] and week + season <= max(longest, n_rows // 2):
+    if season in DAYS and lengths[-1:] == [week] and week + season <= max(longest, n_rows // 2):
         lengths.append(week + season)
     if MAX_LOOKBACK < season_length <= n_rows // 4:
         lengths.append(season_length)

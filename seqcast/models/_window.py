@@ -19,7 +19,7 @@ from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of, is_mostl
 from seqcast.models._member import Member
 from seqcast.models._phases import phases_of, tells_phase
 from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
-from seqcast.models._task import Choice, Split, choose, split_in_time
+from seqcast.models._task import Choice, Split, choose, shortest_tail, split_in_time
 from seqcast.models._widths import FAR, SAID, SPREAD, Forecasts, SeasonalWidths, origins_by_phase
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
@@ -76,11 +76,12 @@ class WindowForecaster(BaseForecaster):
         calendar = Calendar.fitted(panel) if self.calendar == "auto" else Calendar()
         self.calendar_: tuple[str, ...] = calendar.cycles
         panel = calendar.extend(panel)
-        split = split_in_time(panel, self.horizon, self.validation_fraction)
+        shortest = shortest_tail(panel, self.season_length_)
+        split = split_in_time(panel, max(self.horizon, shortest), self.validation_fraction)
         wanted = self._wanted(panel)
         past_only = (*self.schema_.past_mask.tolist(), *[False] * len(calendar))
         choices, self.choices_ = choose(
-            split_in_time(panel, N_TAILS * self.horizon, self.validation_fraction),
+            split_in_time(panel, max(N_TAILS * self.horizon, shortest), self.validation_fraction),
             past_only,
             horizon=self.horizon,
             season_length=self.season_length_,
