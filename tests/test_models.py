@@ -11,7 +11,7 @@ from scipy.stats import norm
 from sklearn.base import clone
 
 import seqcast
-from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
+from seqcast import GRUForecaster, LSTMForecaster, Naive, RidgeForecaster, RNNForecaster, TransformerForecaster
 from seqcast.exceptions import MissingFeaturesError, ShortSeriesError
 from seqcast.gains import hac_variance, mean_and_variance, n_horizons, n_unrelated
 from seqcast.models._model import interpolate_levels
@@ -22,6 +22,7 @@ from seqcast.models._task import (
     choose,
     make_task,
     patch_length_for,
+    shortest_tail,
     split_in_time,
 )
 
@@ -187,9 +188,33 @@ def test_weekdays_are_seen_in_few_weeks_and_at_any_frequency(freq, n_weeks):
     noise = 0.3 * np.random.default_rng(0).normal(size=len(times))
     y = pd.Series(peak * np.where(times.day_of_week < 5, 1.0, 0.4) + noise, times)
     model = RidgeForecaster(horizon=day).fit(y[:-day])
-    assert (model.season_length_, model.lookback_) == (day, 7 * day)
+    assert model.season_length_ == day
+    assert model.lookback_ in (7 * day, 8 * day)
     assert sum(member.choice.lookback > 512 for member in model.members_) <= 1
     assert (model.forecast() - y[-day:]).abs().mean() < 0.45  # the noise is 0.24; of a season of a day, 1.7
+
+
+@pytest.mark.parametrize("n_days", [26, 33, 40])
+def test_some_days_alone_do_not_say_how_to_forecast_a_week(n_days):
+    times = pd.date_range("2024-01-01", periods=24 * (n_days + 7), freq="h")
+    random = np.random.default_rng(0)
+    is_open = (times.day_of_week < 5) & (times.hour >= 8) & (times.hour < 20)
+    level = np.repeat(np.exp(random.normal(0, 0.3, n_days + 7)), 24)  # of each day
+    y = pd.Series(is_open * level * random.gamma(50, 1 / 50, len(times)) * (3 + np.sin(times.hour / 4)), times)
+    model = RidgeForecaster(horizon=24).fit(y[: 24 * n_days])
+    assert model.lookback_ >= 168
+    origins = range(24 * n_days, len(y), 24)
+    errors = [(y[k : k + 24] - model.forecast(history=y[:k])).abs().mean() for k in origins]
+    weekly = [np.abs(y[k : k + 24].to_numpy() - y[k - 168 : k - 144].to_numpy()).mean() for k in origins]
+    assert np.mean(errors) < 1.1 * np.mean(weekly)
+
+
+def test_the_tail_holds_a_week_of_days_where_there_are_three():
+    times = pd.date_range("2024-01-01", periods=24 * 40, freq="h")
+    panels = [Naive().fit(pd.Series(np.sin(np.arange(n)), times[:n])).panel_ for n in (503, 504, 960)]
+    assert [shortest_tail(panel, 24) for panel in panels] == [0, 168, 168]
+    assert shortest_tail(panels[-1], 12) == 0
+    assert shortest_tail(Naive(season_length=24).fit(np.sin(np.arange(960))).panel_, 24) == 0  # no dates, no weekdays
 
 
 def test_a_long_lookback_that_is_given_keeps_its_members():
