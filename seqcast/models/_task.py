@@ -258,10 +258,10 @@ def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> 
     """The first choice within a standard error or 1 % of the best; then others that are hardly worse, best first.
 
     The standard error counts up to 20 %: days differ so much that a lookback of days would do where one of a week has
-    half the error. Careful, it is taken to be larger, up to 10 %, where the tail holds few horizons. The others are
-    within two standard errors or 2 % of the best, and within 3 %. Where there are five whole horizons of unrelated
-    series, the last value comes first if it is within 20 %, and the gain of the best over it may be luck. On exchange
-    rates, ridges seemed better by up to 5 % and were up to 23 % worse later.
+    half the error. Careful, it counts in full, and up to 10 % for more than it is where the tail holds few horizons.
+    The others are within two standard errors or 2 % of the best, and within 3 %. Where there are five whole horizons of
+    unrelated series, the last value comes first if it is within 20 %, and the gain of the best over it may be luck. On
+    exchange rates, ridges seemed better by up to 5 % and were up to 23 % worse later.
     """
     lowest = min(trials.values(), key=lambda trial: trial.mean)
     known = ~np.isnan(lowest.errors)
@@ -272,7 +272,7 @@ def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> 
 
     def is_near(trial: Trial, n: float) -> bool:
         mean, variance = mean_and_variance(excess(trial), known, lowest.series, lowest.times)
-        deviation = min(np.sqrt(variance), DOUBTFUL * lowest.mean)
+        deviation = np.sqrt(variance) if is_careful else min(np.sqrt(variance), DOUBTFUL * lowest.mean)
         error = max(deviation, min(doubt * np.sqrt(variance), SLIGHT * lowest.mean), NEGLIGIBLE * lowest.mean)
         return mean <= n * error
 
