@@ -1,4 +1,4 @@
-"""Forecasts of series that are made: days of a week at several frequencies, shifts of level, exponential growth.
+"""Forecasts of series that are made: days of a week, opening hours, shifts of level, exponential growth.
 
 Each series is forecast once, at its end. The errors are divided by those of the seasonal naive forecast of the same
 season, weeks where there are weekdays; "held" is the share of values inside the model's own 80 % intervals.
@@ -34,6 +34,19 @@ def weekdays(freq: str, n_weeks: int) -> tuple[Draw, int, int]:
     return draw, day, 7 * day
 
 
+def opening_hours(n_weeks: int) -> tuple[Draw, int, int]:
+    """Hours of a shop that is closed at night and on weekends, some days busier than others; it ends on any day."""
+
+    def draw(rng: np.random.Generator) -> pd.Series:
+        n_days = 7 * n_weeks + rng.integers(7) + 1
+        times = pd.date_range("2024-01-01", periods=24 * n_days, freq="h")
+        is_open = (times.day_of_week < 5) & (times.hour >= 8) & (times.hour < 20)
+        level = np.repeat(np.exp(0.3 * rng.normal(size=n_days)), 24) * rng.gamma(50, 1 / 50, len(times))
+        return pd.Series(is_open * level * (3 + np.sin((times.hour - 8) / 4)), times)
+
+    return draw, 24, 7 * 24
+
+
 def shift(n_rows: int, n_ago: int) -> tuple[Draw, int, int]:
     """A season of seven days and noise; the level rose by ten standard deviations of the noise some rows ago."""
 
@@ -61,6 +74,7 @@ KINDS = {
     "weekdays, 15 minutes, 3 weeks": weekdays("15min", 3),
     "weekdays, 15 minutes, 8 weeks": weekdays("15min", 8),
     "weekdays, 10 minutes, 8 weeks": weekdays("10min", 8),
+    **{f"opening hours, {n_weeks} weeks": opening_hours(n_weeks) for n_weeks in (3, 4, 5, 8)},
     "shift 5 of 200 rows ago": shift(200, 5),
     "shift 40 of 200 rows ago": shift(200, 40),
     "shift 60 of 400 rows ago": shift(400, 60),

@@ -106,10 +106,16 @@ class TimeAxis:
             times = _grid(self.start, self.freq, min(low, 0), max(high, 0))[positions - min(low, 0)]
         return pd.DatetimeIndex(times, name=self.name).as_unit(self.unit)
 
+    def is_day(self, n_steps: int) -> bool:
+        """Whether so many steps are a day, which dates must tell."""
+        if self.kind not in ("datetime", "period") or not isinstance(self.freq, BaseOffset):
+            return False
+        return _is_tick(self.freq) and n_steps * pd.Timedelta(self.freq) == _DAY
+
     def phase(self, positions: NDArray[np.int64], season_length: int) -> NDArray[np.int64]:
         """Return the phase of the season of the steps `positions`; where it is a day in a time zone, by the clock."""
-        is_zoned = self.kind == "datetime" and self.start.tz is not None and _is_tick(self.freq)
-        if not is_zoned or season_length * pd.Timedelta(self.freq) != _DAY or not positions.size:
+        is_zoned = self.kind == "datetime" and self.start.tz is not None
+        if not (is_zoned and self.is_day(season_length) and positions.size):
             return positions % season_length
         low = int(positions.min())
         times = pd.DatetimeIndex(self.index(np.arange(low, int(positions.max()) + 1))).tz_localize(None)

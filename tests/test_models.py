@@ -22,7 +22,6 @@ from seqcast.models._task import (
     choose,
     make_task,
     patch_length_for,
-    shortest_tail,
     split_in_time,
 )
 
@@ -209,12 +208,20 @@ def test_some_days_alone_do_not_say_how_to_forecast_a_week(n_days):
     assert np.mean(errors) < 1.1 * np.mean(weekly)
 
 
-def test_the_tail_holds_a_week_of_days_where_there_are_three():
-    times = pd.date_range("2024-01-01", periods=24 * 40, freq="h")
-    panels = [Naive().fit(pd.Series(np.sin(np.arange(n)), times[:n])).panel_ for n in (503, 504, 960)]
-    assert [shortest_tail(panel, 24) for panel in panels] == [0, 168, 168]
-    assert shortest_tail(panels[-1], 12) == 0
-    assert shortest_tail(Naive(season_length=24).fit(np.sin(np.arange(960))).panel_, 24) == 0  # no dates, no weekdays
+def test_the_tail_holds_a_week_of_days_where_two_and_a_day_remain():
+    def tail(n, freq="h", season_length=24, n_missing=0, tz=None):
+        y = pd.Series(np.sin(np.arange(n)), pd.date_range("2024-01-01", periods=n, freq=freq, tz=tz))
+        y[n - n_missing :] = np.nan
+        split = split_in_time(Naive(season_length=1).fit(y).panel_, 24, 0.1, season_length)
+        return int((split.ends - split.cuts)[0])
+
+    assert [tail(n) for n in (527, 528, 960)] == [53, 170, 170]
+    assert tail(540, n_missing=24) == 52  # what is known counts
+    assert tail(3 * 672 + 96, "15min", 96) == 674
+    assert tail(600, tz="Europe/Berlin") == 170
+    assert [tail(600, "30min"), tail(600, "MS"), tail(600, season_length=12)] == [60] * 3  # 24 steps are no day
+    panel = Naive(season_length=1).fit(np.sin(np.arange(600))).panel_
+    assert split_in_time(panel, 24, 0.1, 24).cuts[0] == 540  # no dates, no weekdays
 
 
 def test_a_long_lookback_that_is_given_keeps_its_members():

@@ -75,7 +75,8 @@ def test_without_dates_nothing_says_which_phase_it_is():
 
 def test_few_windows_and_odd_seasons_have_none():
     y = turning(100)
-    assert shares(RidgeForecaster(horizon=12, lookback=48).fit(y[:700]))[0] is None
+    assert shares(RidgeForecaster(horizon=12, lookback=168).fit(y[:700]))[0] is None
+    assert shares(RidgeForecaster(horizon=12, lookback=168).fit(y[:1000]))[0] > 0.5  # the lookback does not count
     assert shares(RidgeForecaster(horizon=12, lookback=48, season_length=1).fit(y))[0] is None
     assert shares(RidgeForecaster(horizon=12, lookback=48, season_length=168).fit(y))[0] is None
     assert shares(GRUForecaster(horizon=12, lookback=48, max_steps=2, linear_skip=False).fit(y))[0] is None
@@ -155,7 +156,7 @@ def test_the_skip_is_that_of_the_phase(n_features, length):
 
 
 def test_a_day_of_quarters_of_an_hour_has_phases_of_two():
-    index = pd.date_range("2024-01-01", periods=96 * 25, freq="15min")
+    index = pd.date_range("2024-01-01", periods=96 * 40, freq="15min")
     factors, values = np.where(index.hour % 2, 0.9, -0.9), np.random.default_rng(1).normal(size=len(index))
     for k in range(1, len(index)):
         values[k] += factors[k] * values[k - 1]

@@ -37,6 +37,7 @@ _OUTER = [0.1, 0.9]  # quantiles of the forecaster itself that may serve as scal
 _WIDTH = float(ndtri(_OUTER[1]) * np.sqrt(np.pi / 2))  # of such a quantile in mean absolute errors, if they are normal
 _MOST_POOLED = 20_000  # scores of one step in a window, at most
 _MOST_COMPARED = 20_000  # origins by which scales are chosen; beyond it series are left out
+_OVERLAP = 4  # times as many neighbouring origins within a season count: they are missed together
 _TIE = 0.005  # of the likelihood's logarithm, by which neighbouring origins must do better than those a season apart
 _DRIFTS = 1e-3  # p-value of the test of drift from which it is told
 
@@ -99,12 +100,11 @@ class ConformalForecaster(BaseForecaster):
         The interval of coverage c that the last n scores give is widened about its median by a factor
         :math:`e^{\theta}`, for each series, step and c: :math:`\theta \leftarrow \theta + \eta (\mathrm{miss} - (1 -
         c))` when an outcome is known (quantile tracking [6]_, in the manner of adaptive conformal inference [7]_), with
-        :math:`\eta = 0.12 / l`, where l is the number of origins until the outcome of a step is known: so many
-        forecasts overlap and are missed together, and count as one. With no assumption on the data the share of misses
-        among T outcomes lies within :math:`|\theta_T - \theta_0| / (\eta T)` of 1 - c.
-        :math:`|\theta|` is kept below 3, so that no interval is empty or infinite; while it is at 3, and where all
-        scores of the window are equal, the promise rests. Coverages of 20, 40, 50, ..., 90, 95, 98 and 99 % learn so;
-        other levels are interpolated, or continued, between them.
+        :math:`\eta = 0.12 / l`, l being the origins until an outcome is known, which may be missed together. With no
+        assumption on the data the share of misses among T outcomes lies within :math:`|\theta_T - \theta_0| / (\eta T)`
+        of 1 - c; until T is many times 25 l, the local scale follows a change. :math:`|\theta|` is kept below 3: no
+        interval is empty or infinite, but while it is at 3, and where all scores are equal, the promise rests.
+        Coverages of 20, 40, 50, ..., 90, 95, 98 and 99 % learn so; other levels lie between or beyond them.
 
     All are promises for central intervals, on average over time, not given the state of the series. Rows of the history
     of fit get the widths of its end. A series never seen in fit takes the pooled scores and the scale of its own
@@ -147,7 +147,7 @@ class ConformalForecaster(BaseForecaster):
         'Origins of each series, the latest, that calibrate; "auto" takes a quarter of the rows, at least 20 origins '
         "and at most half of the rows.",
     )
-    window: int = option(500, at_least(FEWEST), "Origins, the latest, whose scores count.")
+    window: int = option(500, at_least(FEWEST), "Origins, the latest, whose scores count; within a season, four times.")
     half_life: float = option(100.0, positive(), 'Origins in which the weight of a score halves, if "weighted".')
     refit: bool = option(True, boolean(), "Whether the forecaster learns from the calibration part too, afterwards.")
 
@@ -199,12 +199,17 @@ class ConformalForecaster(BaseForecaster):
         if len(series):
             new = self._forecasts(panel, series, steps - panel.first[series], self.horizon, self.uses_quantiles_)
             rows = Rows(*self.rows_).joined(Rows(series, steps, *new))
-            least = int(panel.ends.max()) - 4 * self.window * self.stride_ - self.horizon
+            least = int(panel.ends.max()) - 4 * self._window * self.stride_ - self.horizon
             if rows.step.min() <= least:  # seldom, since learning begins anew with it
-                rows = rows.taken(rows.step > least + 2 * self.window * self.stride_)
+                rows = rows.taken(rows.step > least + 2 * self._window * self.stride_)
             self.rows_ = tuple(rows)
             self.resume_ = self.resume_ + counts
         return self
+
+    @property
+    def _window(self) -> int:
+        """Origins, the latest, whose scores count; more of neighbours within a season."""
+        return self.window * (_OVERLAP if self.stride_ < self.season_length_ else 1)
 
     @property
     def _replays(self) -> dict[tuple[int, int], Replay]:
@@ -298,7 +303,7 @@ class ConformalForecaster(BaseForecaster):
                 if mean < best:
                     best, self.uses_quantiles_, self.stride_, self.half_life_ = mean, uses_quantiles, stride, half_life
                     self.usual_, self.prior_ = usual, prior
-        kept = rows.step > last - 2 * self.window * self.stride_ - self.horizon
+        kept = rows.step > last - 2 * self._window * self.stride_ - self.horizon
         self.rows_ = tuple((rows if self.uses_quantiles_ else plain).taken(kept))
         if self.method == "split":
             self._warn_of_drift(panel, last)
@@ -339,7 +344,7 @@ class ConformalForecaster(BaseForecaster):
             chain = make_chain(rows, actual, self.stride_, last, self.half_life_, places.prior[:, :horizon])
             index = chain.scale.shape[1] - 1 - (last - at[mine]) // self.stride_
             levels = np.array(quantiles)
-            replay = self._replays.setdefault((int(phase), self.window), Replay())
+            replay = self._replays.setdefault((int(phase), self._window), Replay())
             score = self._score_quantiles(chain.scores, index, code[mine], levels, replay)  # (n, horizon, n_levels)
             side = np.where(score < 0, width[mine, :, :1], width[mine, :, 1:])
             out[mine] = point[mine, :, None] + score * side * chain.scale[code[mine], index][..., None]
@@ -416,7 +421,7 @@ class ConformalForecaster(BaseForecaster):
     ) -> Floats:
         """Quantiles of the scores (n, horizon, n_levels) for origins and series of a chain."""
         n_series, _, horizon = scores.shape
-        window = min(self.window, max(_MOST_POOLED // n_series, FEWEST))
+        window = min(self._window, max(_MOST_POOLED // n_series, FEWEST))
         share = 0.5 ** (1 / self.half_life) if self.method == "weighted" else 1.0
         weights, lags = share ** np.arange(window), lags_of(horizon, self.stride_)
         origins, which = np.unique(index, return_inverse=True)

@@ -20,19 +20,20 @@ Moments = tuple[torch.Tensor, torch.Tensor]  # of each phase, float64: Z'Z and Z
 
 SHORTEST_SEASON, MOST_PHASES = 4, 48  # steps, each of which may be a phase; of a longer season some are one
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # in units of the mean diagonal of Z'Z
-MANY_WINDOWS = 20  # of a season and a horizon, without overlap, from which on phases are told apart
+MANY_WINDOWS = 20  # without overlap, from which on phases are told apart
 FEW_HORIZONS = 10  # in the tail, by which only a gain that is beyond doubt counts
 PRIOR_SHARE, PRIOR_DEVIATION = 0.5, 0.25  # of what is added that is worth keeping, as of a network's correction
 STEPS_A_NEIGHBOUR = 12  # of a season, for one phase on either side that is learned from too
 CHUNK = 4096
 
 
-def phases_of(panel: Panel, season_length: int, horizon: int) -> int:
-    """How many phases a forecast may have; 0 where seasons and horizons are few, or no dates say which is which.
+def phases_of(panel: Panel, season_length: int, window: int) -> int:
+    """How many phases forecasts may have; 0 where dates do not tell them, or the values hold few windows.
 
-    A day of quarters of an hour has 48 of two steps each.
+    A window is what is read at a phase, a season or the lookback, and the horizon. A day of quarters of an hour has 48
+    phases of two steps each.
     """
-    is_many = np.count_nonzero(~np.isnan(panel.values)) >= MANY_WINDOWS * (season_length + horizon)
+    is_many = np.count_nonzero(~np.isnan(panel.values)) >= MANY_WINDOWS * window
     if not (tells_phase(panel) and is_many and season_length >= SHORTEST_SEASON):
         return 0
     if season_length > MOST_PHASES:

@@ -15,7 +15,6 @@ from seqcast.gains import NORMAL, half_width, is_doubtful, mean_and_variance, n_
 from seqcast.metrics import seasonal_scale
 from seqcast.models._calibration import fit_linear, set_typical_scale
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
-from seqcast.models._phases import tells_phase
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
@@ -25,14 +24,14 @@ from seqcast.training import Sample
 from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed, spread_grows
 from seqcast.windows import tail_lengths
 
-__all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "shortest_tail", "split_in_time"]
+__all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "split_in_time"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_LOOKBACK = 512
 DAYS = (24, 48, 72, 96, 144, 288)  # steps of a day, from hours to five minutes
-WEEK, FEWEST_WEEKS = 7, 3  # days, and how many weeks there must be for one of them to make a tail
+WEEK, FEWEST_WEEKS = 7, 3  # days; and weeks, beside a day, of which one may be the tail
 SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
@@ -40,7 +39,7 @@ SLIGHT = 0.1  # of the error: a smaller gain by another transform may be luck wh
 TOLERABLE = 0.03  # of the error, in a member among others
 MANY_WINDOWS = 20  # without overlap, that a shorter history must hold
 FEW_HORIZONS, MAX_FOLDS = 10, 3  # in the tail, for which earlier stretches are forecast too
-DOUBTFUL = 0.2  # of the error: a smaller gain, over the last value or by another lookback, may be luck
+DOUBTFUL = 0.2  # of the error: a smaller gain over the last value or a shorter lookback may be luck
 FEWEST_HORIZONS = 5  # by which the last value may be judged; where there are fewer, smoothing is as good
 MAX_TAIL = 4096  # validation windows of the chosen network
 
@@ -105,8 +104,11 @@ class Task:
     tail: tuple[Integers, Integers]  # (n_validation,) each: series and times
 
 
-def split_in_time(panel: Panel, horizon: int, fraction: float) -> Split:
-    """Keep the tail of every series for validation."""
+def split_in_time(panel: Panel, horizon: int, fraction: float, season_length: int = 1) -> Split:
+    """Keep the tail of every series for validation: a horizon at least, and a week where the season is a day.
+
+    A weekend alone would say nothing of the other days. Two weeks and a day must remain to learn from.
+    """
     known = ~np.isnan(panel.values)
     steps = np.arange(len(panel.values)) - np.repeat(panel.indptr[:-1], panel.lengths)
     ends = np.zeros(panel.n_series, np.int64)
@@ -117,17 +119,10 @@ def split_in_time(panel: Panel, horizon: int, fraction: float) -> Split:
             f"The target has {n_known} known value(s) (n_samples={n_known}); two are needed to learn from. "
             "Give a longer history."
         )
-    return Split(panel, ends, ends - (tail_lengths(ends, horizon, fraction) if fraction > 0 else 0))
-
-
-def shortest_tail(panel: Panel, season_length: int) -> int:
-    """Steps that a tail has at least, whatever the horizon: where days differ by the weekday, a week of at least three.
-
-    Else a weekend alone might say how the days of a week are to be forecast.
-    """
     week = WEEK * season_length
-    is_told = season_length in DAYS and tells_phase(panel) and np.median(panel.lengths) >= FEWEST_WEEKS * week
-    return week if is_told else 0
+    has_weeks = panel.axis.is_day(season_length) and np.median(ends) >= FEWEST_WEEKS * week + season_length
+    shortest = max(horizon, week) if has_weeks else horizon
+    return Split(panel, ends, ends - (tail_lengths(ends, shortest, fraction) if fraction > 0 else 0))
 
 
 def make_task(
@@ -191,11 +186,11 @@ def choose(
 
     First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train. All
     candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
-    is better by more than a standard error and 1 %; a simpler transform or normalisation by more where there are few
-    horizons to judge by. Where series may have a unit root, or the last value is best on the tail, it gives way only
-    where the gain is beyond doubt or 20 %, or where the last season is better than the last value: for that, where the
-    tail holds few horizons, the stretches before it are forecast too, each from what lies before it. Logarithms are the
-    only transform where the spread of growing series says so.
+    is better by more than a standard error, or 20 %, and by more than 1 %; a simpler transform or normalisation by more
+    where there are few horizons to judge by. Where series may have a unit root, or the last value is best on the tail,
+    it gives way only where the gain is beyond doubt or 20 %, or where the last season is better than the last value:
+    for that, where the tail holds few horizons, the stretches before it are forecast too, each from what lies before
+    it. Logarithms are the only transform where the spread of growing series says so.
 
     Returns
     -------
@@ -206,7 +201,8 @@ def choose(
     """
     transforms, normalizations, lookbacks = _candidates(split, horizon, season_length, wanted)
     scores: list[dict[str, Any]] = []
-    middle = lookbacks[(len(lookbacks) - 1) // 2]
+    shorter = lookbacks[: (len(lookbacks) + 1) // 2]
+    middle = max(n for n in shorter if n <= MAX_LOOKBACK or n == shorter[0])
     (tail, origins), *earlier = _folds(split, horizon, lookbacks)
     n_train = len(split.origins(min(lookbacks), horizon, part="train")[0])
     is_settled = len(transforms) * len(normalizations) * len(lookbacks) == 1
@@ -257,11 +253,11 @@ def choose(
 def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> list[Choice]:
     """The first choice within a standard error or 1 % of the best; then others that are hardly worse, best first.
 
-    The standard error counts up to 20 %: days differ so much that a lookback of days would do where one of a week has
-    half the error. Careful, it counts in full, and up to 10 % for more than it is where the tail holds few horizons.
-    The others are within two standard errors or 2 % of the best, and within 3 %. Where there are five whole horizons of
-    unrelated series, the last value comes first if it is within 20 %, and the gain of the best over it may be luck. On
-    exchange rates, ridges seemed better by up to 5 % and were up to 23 % worse later.
+    The standard error counts up to 20 %: it is large where days differ, and a lookback of three of them would be as
+    good as that of a week, at twice its error. Careful, it counts in full, and up to 10 % for more than it is where the
+    tail holds few horizons. The others are within two standard errors or 2 % of the best, and within 3 %. Where there
+    are five whole horizons of unrelated series, the last value comes first if it is within 20 %, and the gain of the
+    best over it may be luck. On exchange rates, ridges seemed better by up to 5 % and were up to 23 % worse later.
     """
     lowest = min(trials.values(), key=lambda trial: trial.mean)
     known = ~np.isnan(lowest.errors)

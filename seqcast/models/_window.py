@@ -19,7 +19,7 @@ from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of, is_mostl
 from seqcast.models._member import Member
 from seqcast.models._phases import phases_of, tells_phase
 from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
-from seqcast.models._task import Choice, Split, choose, shortest_tail, split_in_time
+from seqcast.models._task import Choice, Split, choose, split_in_time
 from seqcast.models._widths import FAR, SAID, SPREAD, Forecasts, SeasonalWidths, origins_by_phase
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
@@ -57,7 +57,9 @@ class WindowForecaster(BaseForecaster):
         "auto", one_of("auto", *TRANSFORMS), "Transform of the target, undone in the forecast."
     )
     validation_fraction: float = option(
-        0.1, between(0, 0.5), "Share of each series, its end, for choices and early stopping."
+        0.1,
+        between(0, 0.5),
+        "Share of each series, its end, for choices and early stopping; a week of days.",
     )
     refit_tail: bool = option(
         True, boolean(), "Whether the tail is learned from too, once it has served for validation."
@@ -76,12 +78,11 @@ class WindowForecaster(BaseForecaster):
         calendar = Calendar.fitted(panel) if self.calendar == "auto" else Calendar()
         self.calendar_: tuple[str, ...] = calendar.cycles
         panel = calendar.extend(panel)
-        shortest = shortest_tail(panel, self.season_length_)
-        split = split_in_time(panel, max(self.horizon, shortest), self.validation_fraction)
+        split = split_in_time(panel, self.horizon, self.validation_fraction, self.season_length_)
         wanted = self._wanted(panel)
         past_only = (*self.schema_.past_mask.tolist(), *[False] * len(calendar))
         choices, self.choices_ = choose(
-            split_in_time(panel, max(N_TAILS * self.horizon, shortest), self.validation_fraction),
+            split_in_time(panel, N_TAILS * self.horizon, self.validation_fraction, self.season_length_),
             past_only,
             horizon=self.horizon,
             season_length=self.season_length_,
@@ -269,7 +270,7 @@ class WindowForecaster(BaseForecaster):
 
     def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:
         """What decides the shape of a network."""
-        n_phases = phases_of(self.panel_, self.season_length_, int(self.horizon))
+        window = min(choice.lookback, self.season_length_) + int(self.horizon)
         return {
             "lookback": choice.lookback,
             "horizon": int(self.horizon),
@@ -277,7 +278,7 @@ class WindowForecaster(BaseForecaster):
             "normalization": choice.normalization,
             "n_calendar": len(Calendar(self.calendar_)),
             "season_length": self.season_length_,
-            "n_phases": 0 if choice.penalty else n_phases,
+            "n_phases": 0 if choice.penalty else phases_of(self.panel_, self.season_length_, window),
         }
 
     def _build(self, architecture: dict[str, Any]) -> ForecastNetwork:
