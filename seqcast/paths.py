@@ -63,6 +63,8 @@ def _write_on(forecaster: Any, history: Panel, panel: Panel, horizon: int, n_pat
     room = (usual.high - usual.low) * (1 + horizon / history.lengths[series])
     room = np.where(room > 0, room, np.inf)
     low, high = (usual.low - room)[:, None], (usual.high + room)[:, None]
+    if _gives_counts(forecaster):
+        low, high = np.floor(low), np.ceil(high)
     for k in range(n_blocks):
         at = origins + k * length
         levels, quantiles = _widest(forecaster, partial(forecaster._quantile_panel, work, own, at, length))
