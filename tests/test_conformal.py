@@ -178,21 +178,14 @@ def test_widths_learn_as_a_slow_second_implementation_does():
         assert_allclose(found[h], issued[70])
 
 
-def test_a_wild_error_widens_as_ten_usual_ones_do():
-    errors = np.ones((1, 60, 1))
-    wild = errors.copy()
-    wild[0, 30], errors[0, 30] = 1e6, 10.0
-    lags, prior = np.array([1]), np.ones((1, 1))
-    assert_allclose(local_scales(wild, lags, 5.0, prior), local_scales(errors, lags, 5.0, prior))
-
-
-def test_neighbours_within_a_season_calibrate_by_four_times_as_many():
-    model = ConformalForecaster(HistoricAverage(), method="split", horizon=2, window=20)
-    y = noise(24 * 30, freq="h")
-    assert model.set_params(season_length=24).fit(y).stride_ == 1
-    assert model.forecast(interval=0.97)["upper"].notna().all()  # 33 scores are needed
-    with pytest.raises(ShortSeriesError, match="has 20 by weight"):
-        model.set_params(season_length=1).fit(y).forecast(interval=0.97)
+@pytest.mark.parametrize(("horizon", "season", "n"), [(1, 24, 20), (2, 24, 40), (9, 24, 80), (9, 1, 20)])
+def test_neighbours_that_overlap_calibrate_by_more_scores(horizon, season, n):
+    model = ConformalForecaster(HistoricAverage(), method="split", horizon=horizon, season_length=season, window=20)
+    model.fit(noise(24 * 30, freq="h"))
+    assert model.stride_ == 1
+    assert model.forecast(interval=1 - 1 / n)["upper"].notna().all()
+    with pytest.raises(ShortSeriesError, match=f"has {n} by weight"):
+        model.forecast(interval=1 - 1 / (n + 3))
 
 
 def test_misses_of_forecasts_that_overlap_do_not_add_up():

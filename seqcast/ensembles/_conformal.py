@@ -28,7 +28,6 @@ __all__ = [
 
 FEWEST = 20  # scores from which widths begin to learn, and that calibration tries to have: enough for 95 %
 RATE = 0.12  # of learning: a miss widens an interval by about this share; those that overlap share it
-WILDEST = 10.0  # of the usual error, as which a larger one counts in a local scale
 FARTHEST = 3.0  # logarithm of the factor by which learning may widen or narrow, at most
 COVERAGES = np.array([0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99])  # of the intervals that learn
 OWN = 100  # scores of a series from which it needs no others
@@ -41,13 +40,11 @@ TINY = 1e-9
 def local_scales(errors: Floats, lags: Integers, half_life: float, prior: Floats) -> Floats:
     """Mean absolute error by step of what was known at each origin, older origins at a weight that halves.
 
-    `prior` (n_series, horizon) counts as one error before the first, and an error as ten of it at most: one day that
-    nobody could foretell shall not widen those after it for weeks. The result is (n_series, n_origins, horizon).
+    `prior` (n_series, horizon) counts as one error before the first; the result is (n_series, n_origins, horizon).
     """
     known = ~np.isnan(errors)
-    errors = np.minimum(np.abs(errors), WILDEST * prior[:, None])
     share = 0.5 ** (1 / half_life)
-    total = lfilter([1.0], [1.0, -share], np.where(known, errors, 0.0), axis=1)
+    total = lfilter([1.0], [1.0, -share], np.where(known, np.abs(errors), 0.0), axis=1)
     weight = lfilter([1.0], [1.0, -share], known.astype(np.float64), axis=1)
     n_origins = errors.shape[1]
     fade = share ** np.arange(n_origins)[:, None]  # of the prior

@@ -37,7 +37,7 @@ _OUTER = [0.1, 0.9]  # quantiles of the forecaster itself that may serve as scal
 _WIDTH = float(ndtri(_OUTER[1]) * np.sqrt(np.pi / 2))  # of such a quantile in mean absolute errors, if they are normal
 _MOST_POOLED = 20_000  # scores of one step in a window, at most
 _MOST_COMPARED = 20_000  # origins by which scales are chosen; beyond it series are left out
-_OVERLAP = 4  # times as many neighbouring origins within a season count: they are missed together
+_OVERLAP = 4  # times as many origins count, at most, where neighbours within a season are missed together
 _TIE = 0.005  # of the likelihood's logarithm, by which neighbouring origins must do better than those a season apart
 _DRIFTS = 1e-3  # p-value of the test of drift from which it is told
 
@@ -147,7 +147,7 @@ class ConformalForecaster(BaseForecaster):
         'Origins of each series, the latest, that calibrate; "auto" takes a quarter of the rows, at least 20 origins '
         "and at most half of the rows.",
     )
-    window: int = option(500, at_least(FEWEST), "Origins, the latest, whose scores count; within a season, four times.")
+    window: int = option(500, at_least(FEWEST), "Origins, the latest, whose scores count; more if they overlap.")
     half_life: float = option(100.0, positive(), 'Origins in which the weight of a score halves, if "weighted".')
     refit: bool = option(True, boolean(), "Whether the forecaster learns from the calibration part too, afterwards.")
 
@@ -208,8 +208,8 @@ class ConformalForecaster(BaseForecaster):
 
     @property
     def _window(self) -> int:
-        """Origins, the latest, whose scores count; more of neighbours within a season."""
-        return self.window * (_OVERLAP if self.stride_ < self.season_length_ else 1)
+        """Origins, the latest, whose scores count; more of neighbours within a season that overlap."""
+        return self.window * (min(_OVERLAP, self.horizon) if self.stride_ < self.season_length_ else 1)
 
     @property
     def _replays(self) -> dict[tuple[int, int], Replay]:
