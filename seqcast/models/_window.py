@@ -59,7 +59,7 @@ class WindowForecaster(BaseForecaster):
     validation_fraction: float = option(
         0.1,
         between(0, 0.5),
-        "Share of each series, its end, for choices and early stopping; a week of days.",
+        "Share of each series, its end, for choices and early stopping; of hours at least a week.",
     )
     refit_tail: bool = option(
         True, boolean(), "Whether the tail is learned from too, once it has served for validation."
