@@ -17,6 +17,7 @@ from seqcast.models._calibration import fit_linear, set_typical_scale
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
+from seqcast.networks.smoothing import WEEK
 from seqcast.panel import Panel
 from seqcast.paths import LEVELS
 from seqcast.reversion import may_wander
@@ -31,7 +32,7 @@ Integers = NDArray[np.int64]
 
 MAX_LOOKBACK = 512
 DAYS = (24, 48, 72, 96, 144, 288)  # steps of a day, from hours to five minutes
-WEEK, FEWEST_WEEKS = 7, 3  # days; and weeks, beside a day, of which one may be the tail
+FEWEST_WEEKS = 3  # beside a day, of which one may be the tail
 SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
@@ -327,7 +328,7 @@ def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, .
     season = season_length if 1 < season_length <= MAX_LOOKBACK else 8
     longest = max(n_rows // 3, min(2 * n_rows // 3, max(3 * season, len(cuts) * n_rows // 20)))
     lengths = [k * season for k in (1, 2, 3, 4, 7, 14, 21) if k * season <= min(longest, MAX_LOOKBACK)]
-    week = 7 * season
+    week = WEEK * season
     if season in DAYS and week not in lengths and week <= max(longest, n_rows // 2):
         lengths.append(week)
     lengths = [n for n in lengths if n >= min(horizon, lengths[-1] // 2, 96)][-5:]
