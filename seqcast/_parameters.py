@@ -205,6 +205,9 @@ def _constructor(options: dict[str, Option], types: dict[str, Any]) -> Callable[
     signature = inspect.Signature([inspect.Parameter("self", kinds[True]), *given])
 
     def __init__(*args: Any, **kwargs: Any) -> None:
+        unknown = [name for name in kwargs if name not in options]
+        if unknown:
+            raise TypeError(f"{type(args[0]).__name__} has no parameter {unknown[0]!r}. It has: {', '.join(order)}.")
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         self, *values = bound.arguments.values()

@@ -18,6 +18,8 @@ __all__ = ["SERIES", "FeatureEncoder", "Layout", "read_features", "read_pair", "
 
 Floats = NDArray[np.float64]
 
+LARGEST = 1e150  # of values whose sums of squares stay finite
+
 
 class _Sentinel(Enum):
     """Stands for a y that was not given. None would not do: a Pipeline hands on an explicit None."""
@@ -139,13 +141,19 @@ def read_pair(X: Any, y: Any) -> tuple[Layout, Floats, pd.DataFrame | None, Any]
         return layout, values, None, index
     if y is None:
         raise ValueError("A forecaster requires y to be passed, but the target y is None. Give y: pipe.fit(X, y).")
+    if isinstance(X, pd.Series) and isinstance(y, pd.DataFrame):
+        raise TypeError(
+            "X is a Series and y a frame, but covariates come first: fit(X, y). If the Series is a covariate, and the "
+            "frame holds the targets, give X.to_frame()."
+        )
     layout, values, y_index = read_target(y)
     if X is None:
         return layout, values, None, y_index
     frame, x_index = read_features(X)
     if len(frame) != len(values):
         raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: X has {len(frame)} rows, y has {len(values)}."
+            f"Found input variables with inconsistent numbers of samples: X has {len(frame)} rows, y has {len(values)} "
+            "(covariates come first: fit(X, y))."
         )
     index = _common_index(x_index, y_index)
     if isinstance(index, pd.MultiIndex) and not layout.has_levels:
@@ -246,12 +254,13 @@ def to_float(column: Any, what: str) -> Floats:
         raise ValueError(
             f"{what} holds values that are no numbers ({error}). Use pd.to_numeric(..., errors='coerce')."
         ) from None
-    if np.isinf(values).any():
-        row = int(np.argmax(np.isinf(values.reshape(len(values), -1)).any(axis=1)))
+    is_large = np.abs(values) > LARGEST
+    if is_large.any():
+        row = int(np.argmax(is_large.reshape(len(values), -1).any(axis=1)))
         where = f"time {column.index[row]}" if is_series else f"row {row}"
         raise NonFiniteError(
-            f"{what} contains infinity or a value too large for dtype('float64') at {where}. Replace it with "
-            "NaN or a number."
+            f"{what} contains infinity or a value too large for dtype('float64') at {where}. Replace it with NaN or a "
+            "smaller number: squares must stay finite."
         )
     return np.array(values, copy=True) if not values.flags.writeable else values
 

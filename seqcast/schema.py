@@ -38,7 +38,10 @@ class Schema:
         """Read the arguments of fit."""
         layout, values, frame, index = read_pair(X, y)
         if values.size == 0:
-            raise ValueError(f"Found array with 0 sample(s) (shape={values.shape}) while a minimum of 1 is required.")
+            raise ValueError(
+                f"Found array with 0 sample(s) (shape={values.shape}) while a minimum of 1 is required: the target is "
+                "empty. Look at the filter or the join that it comes from."
+            )
         frame = no_columns(len(values)) if frame is None else frame
         _check_columns(frame, values, layout, past_features)
         encoder = FeatureEncoder.fitted(frame)

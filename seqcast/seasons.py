@@ -7,7 +7,9 @@ from statsmodels.tsa.stattools import acf
 from seqcast.panel import Floats, Panel
 from seqcast.times import season_length_of
 
-__all__ = ["season_of"]
+__all__ = ["WEEK", "season_of"]
+
+WEEK = 7  # seasons that make a longer one, where these are days
 
 NATURAL = (4, 5, 7, 12, 24, 48, 52, 60, 96, 144, 288)  # steps of a year, a week, a day or an hour
 N_SERIES, N_ROWS = 50, 2000  # that are read: series at most, and of each the last rows, or ten seasons

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from seqcast.gains import moments
+from seqcast.panel import Panel
 from seqcast.rolling import answer, known_before, latest_origins, scales
+from seqcast.seasons import WEEK
 
 __all__ = ["Finding", "Tail", "Training", "Verdict", "few_pairs", "judge", "judge_history"]
 
@@ -26,6 +28,7 @@ FLAT = 0.02  # of the standard deviation of the truth
 NOVEL = 2.0  # times the most extreme value of the training windows
 N_WINDOWS = 500  # of a tail, at most, that are looked at
 SAME_LOSS = 0.9  # training loss over validation loss
+UNKNOWN = (np.nan, np.inf)  # skill and margin
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,10 @@ class Verdict:
 
     Parameters
     ----------
-    skill_naive, skill_seasonal : float
-        Share of the absolute error of the naive and of the seasonal naive forecast that is saved; NaN if unknown.
-    margin_naive, margin_seasonal : float
+    skill_naive, skill_seasonal, skill_weekly : float
+        Share of the absolute error of a naive forecast that is saved: of the last value, of the last season and, where
+        a season is a day, of the same day a week ago; NaN if unknown.
+    margin_naive, margin_seasonal, margin_weekly : float
         Half the width of the 95 % interval of the skill; infinite if there are too few origins to tell.
     n_origins : int
         Times of the tail that were forecast from; 0 if there was none.
@@ -79,6 +83,8 @@ class Verdict:
     margin_seasonal: float = np.inf
     n_origins: int = 0
     findings: tuple[Finding, ...] = ()
+    skill_weekly: float = np.nan
+    margin_weekly: float = np.inf
 
     @property
     def summary(self) -> str:
@@ -88,6 +94,7 @@ class Verdict:
         skills = {
             "last value's": (self.skill_naive, self.margin_naive),
             "last season's": (self.skill_seasonal, self.margin_seasonal),
+            "last week's": (self.skill_weekly, self.margin_weekly),
         }
         parts = [f"{_percent(*skill)} of the {name}" for name, skill in skills.items() if np.isfinite(skill[0])]
         origins = f"({self.n_origins} origins of the validation tail)"
@@ -109,7 +116,8 @@ class Verdict:
         """Make it from plain data; without any it is unknown."""
         if state is None:
             return cls()
-        return cls(**{**state, "findings": tuple(Finding(**one) for one in state["findings"])})
+        same: dict[str, Any] = {k: np.nan if v != v else v for k, v in state.items()}  # this NaN is its own equal
+        return cls(**{**same, "findings": tuple(Finding(**one) for one in state["findings"])})
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,27 @@ class Tail:
     series: Integers  # (n,)
     times: Integers  # (n,): grid step of the first forecast
     unit: Floats  # (n,): by which errors of different series are comparable
+    weekly: Floats | None = None  # (n, horizon): the value of a week ago, where that is not the season
+
+    @classmethod
+    def of(
+        cls,
+        panel: Panel,
+        series: Integers,
+        positions: Integers,
+        truth: Floats,
+        forecast: Floats,
+        unit: Floats,
+        season_length: int,
+    ) -> "Tail":
+        """Forecasts (n, horizon) from these origins, and naive ones; the unit is that of each series, (n_series,)."""
+
+        def before(n_steps: int) -> Floats:
+            return known_before(panel, series, positions, truth.shape[1], n_steps)
+
+        times = panel.first[series] + positions
+        weekly = before(WEEK * season_length) if panel.axis.is_day(season_length) else None
+        return cls(truth, forecast, before(1), before(season_length), series, times, unit[series], weekly)
 
 
 @dataclass(frozen=True)
@@ -137,17 +166,18 @@ class Training:
 
 def judge(tail: Tail, training: Training, season_length: int) -> Verdict:
     """Look for faults in forecasts of the tail and in how training went."""
-    naive, seasonal = _skill(tail, tail.naive), (np.nan, np.inf)
-    if season_length > 1:
-        seasonal = _skill(tail, tail.seasonal)
+    naive = _skill(tail, tail.naive)
+    seasonal = _skill(tail, tail.seasonal) if season_length > 1 else UNKNOWN
+    weekly = UNKNOWN if tail.weekly is None else _skill(tail, tail.weekly)
     findings = [
         *_skill_findings(tail, naive, seasonal, season_length),
+        *_weekly_findings(weekly, WEEK * season_length),
         *_flat_findings(tail),
         *_training_findings(training, naive, seasonal),
     ]
     if any(finding.name == "lagged copy" for finding in findings):
         findings = [finding for finding in findings if finding.name != "flat line"]  # it goes without saying
-    return Verdict(*naive, *seasonal, len(np.unique(tail.times)), tuple(findings))
+    return Verdict(*naive, *seasonal, len(np.unique(tail.times)), tuple(findings), *weekly)
 
 
 def judge_history(forecaster: Any) -> Verdict:
@@ -158,9 +188,7 @@ def judge_history(forecaster: Any) -> Verdict:
         return Verdict()
     forecast = answer(forecaster, panel, series, positions, horizon, None)
     truth = panel.values_at(series, positions, horizon)
-    naive, seasonal = (known_before(panel, series, positions, horizon, season) for season in (1, season_length))
-    unit = scales(forecaster, panel)[series]
-    tail = Tail(truth, forecast, naive, seasonal, series, panel.first[series] + positions, unit)
+    tail = Tail.of(panel, series, positions, truth, forecast, scales(forecaster, panel), season_length)
     return judge(tail, Training(), season_length)
 
 
@@ -187,8 +215,12 @@ def _skill(tail: Tail, reference: Floats) -> tuple[float, float]:
     return float(skill), float(student.ppf((1 + CONFIDENCE) / 2, max(n_blocks - 1, 1)) * np.sqrt(variance))
 
 
+def _is_told(skill: float, margin: float) -> bool:
+    return margin < max(TOO_WIDE, -skill)
+
+
 def _is_no_better(skill: float, margin: float, luck: float) -> bool:
-    return margin < TOO_WIDE and (skill < NEGLIGIBLE or skill < min(luck, OPTIMISM * margin))
+    return _is_told(skill, margin) and (skill < NEGLIGIBLE or skill < min(luck, OPTIMISM * margin))
 
 
 def _skill_findings(
@@ -221,6 +253,14 @@ def _skill_findings(
             sentence = "The forecast is a lagged copy of the series: its changes are those of the last season."
             findings.append(Finding("lagged copy", sentence, "Give covariates that tell this season from the last."))
     return findings
+
+
+def _weekly_findings(weekly: tuple[float, float], n_steps: int) -> list[Finding]:
+    """Whether the same day a week ago says as much."""
+    if not _is_no_better(*weekly, NEGLIGIBLE):
+        return []
+    remedy = f"Use SeasonalNaive(season_length={n_steps}), or average both; a longer history tells days apart."
+    return [Finding("no better than the last week", _worded("the same day a week ago", *weekly), remedy)]
 
 
 def _is_copy(tail: Tail, reference: Floats) -> bool:
@@ -301,7 +341,7 @@ def _worded(name: str, skill: float, margin: float) -> str:
 
 
 def _percent(skill: float, margin: float) -> str:
-    if not margin < TOO_WIDE:
+    if not _is_told(skill, margin):
         return f"{100 * skill:.0f} % (but the tail is too short to tell)"
     digits = 0 if abs(skill) >= 0.1 else 1
     return f"{100 * skill:.{digits}f} % ± {100 * margin:.{digits}f}"

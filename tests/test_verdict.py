@@ -131,6 +131,21 @@ def test_too_short_a_tail_accuses_nobody():
     assert "no better than naive" not in names(judge(replace(tail, forecast=tail.forecast + 1), Training(), 1))
 
 
+def test_an_hourly_forecast_is_held_against_the_same_day_a_week_ago():
+    index = pd.date_range("2024-01-01", periods=24 * 7 * 8, freq="h")
+    week = np.random.default_rng(0).uniform(size=168)  # every week is the same, no two days are alike
+    y = pd.Series(np.tile(week, 8), index)
+    daily, weekly = (SeasonalNaive(horizon=24, season_length=n).fit(y) for n in (24, 168))
+    verdict = daily.verdict()
+    assert "no better than the last week" not in names(verdict)  # a week ago there was no error to compare with
+    noise = np.random.default_rng(1).normal(size=len(y))
+    verdict = SeasonalNaive(horizon=24).fit(y + 0.01 * noise).verdict()
+    assert "no better than the last week" in names(verdict)
+    assert verdict.skill_weekly < -1
+    assert "last week's" in str(verdict)
+    assert "same day" not in str(weekly.verdict())  # the season is the week
+
+
 # The naive forecasts --------------------------------------------------------------------------------
 
 

@@ -14,8 +14,9 @@ from seqcast.models._effects import Effects, smoothing_and_slopes
 from seqcast.models._task import Choice, Split, make_task
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import fill_gaps
-from seqcast.networks.smoothing import WEEK, decomposed, smoothed, smoothing_errors, smoothing_forms
+from seqcast.networks.smoothing import decomposed, smoothed, smoothing_errors, smoothing_forms
 from seqcast.panel import Panel
+from seqcast.seasons import WEEK
 from seqcast.training import Sample
 
 __all__ = ["MAX_ROWS", "LocalSmoothing", "effects_of", "is_mostly_at_its_end"]

@@ -10,7 +10,6 @@ from seqcast.models._model import WindowModel
 from seqcast.models._task import Split, Task
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
-from seqcast.rolling import known_before
 from seqcast.training import EVALUATION_BATCH, Sample, TrainingOptions, is_cut_short
 from seqcast.verdict import N_WINDOWS, Tail, Training, Verdict, few_pairs, judge
 
@@ -55,8 +54,7 @@ def verdict_of(checks: list[TailCheck], panel: Panel, split: Split, unit: Floats
     forecast = np.mean([check.forecast for check in checks], axis=0)
     horizon = forecast.shape[1]
     series, positions, truth = tail_truth(panel, split, horizon)
-    naive, seasonal = (known_before(panel, series, positions, horizon, season) for season in (1, season_length))
-    tail = Tail(truth, forecast, naive, seasonal, series, panel.first[series] + positions, unit[series])
+    tail = Tail.of(panel, series, positions, truth, forecast, unit, season_length)
     parts = [check.training for check in checks]
     training = Training(
         min(part.novelty for part in parts),

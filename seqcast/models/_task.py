@@ -17,10 +17,10 @@ from seqcast.models._calibration import fit_linear, set_typical_scale
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
-from seqcast.networks.smoothing import WEEK
 from seqcast.panel import Panel
 from seqcast.paths import LEVELS
 from seqcast.reversion import may_wander
+from seqcast.seasons import WEEK
 from seqcast.training import Sample
 from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed, spread_grows
 from seqcast.windows import tail_lengths
@@ -314,7 +314,7 @@ def _candidates(
             transforms = ("log",) if spread_grows(pieces, season_length) else (*transforms, "log")
     normalizations = NORMALIZATIONS if wanted["normalization"] == "auto" else (wanted["normalization"],)
     if wanted["lookback"] != "auto":
-        return transforms, normalizations, (int(wanted["lookback"]),)
+        return transforms, normalizations, (min(int(wanted["lookback"]), int(split.ends.max())),)
     return transforms, normalizations, _lookbacks(split.cuts, horizon, season_length)
 
 

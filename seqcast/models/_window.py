@@ -48,7 +48,7 @@ class WindowForecaster(BaseForecaster):
     """Base of the forecasters that read a window: one model for all series, chosen and checked on the tail in time."""
 
     lookback: int | str = option(
-        "auto", any_of(at_least(1), one_of("auto")), "Steps before the origin that a forecast reads."
+        "auto", any_of(at_least(1), one_of("auto")), "Steps before the origin that are read, all there are at most."
     )
     normalization: str = option(
         "auto", one_of("auto", *NORMALIZATIONS), "How a window is put in units of its own past."
@@ -110,9 +110,9 @@ class WindowForecaster(BaseForecaster):
 
         Notes
         -----
-        The tail was forecast before it was learned from. Faults are: no better than the last value or the last season;
-        a lagged copy of the series; a flat line; training cut short by ``max_steps``, or underfitted; last values
-        outside what was seen in training.
+        The tail was forecast before it was learned from. Faults are: no better than the last value, the last season or
+        the same day a week ago; a lagged copy of the series; a flat line; training cut short by ``max_steps``, or
+        underfitted; last values outside what was seen in training.
 
         Examples
         --------

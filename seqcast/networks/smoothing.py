@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional as F
 
+from seqcast.seasons import WEEK
+
 __all__ = ["Start", "decomposed", "smoothed", "smoothing_errors", "smoothing_forms", "smoothing_weight"]
 
 LEVELS = (1.0, 0.8, 0.55, 0.35, 0.2, 0.1, 0.03)  # shares of an error that go to the level; of equals the first is best
@@ -14,7 +16,6 @@ SEASONS = (0.02, 0.1, 0.3, 0.6, 1.0)  # shares of the rest of it that go to the 
 TRENDS = ((0.0, 0.0), (0.03, 1.0), (0.05, 0.97), (0.1, 0.9), (0.3, 0.8))  # shares of the level's, and damping
 REVERSIONS = (0.97, 0.9, 0.8, 0.65, 0.5, 0.3)  # of the level's distance from the mean, what is left a step later
 CLEARLY = 0.95  # of the squared error: a level that returns has less, or it stays
-WEEK = 7  # seasons that make the longer one
 N_ORIGINS = 40  # in a window, from which a whole horizon is forecast to compare forms
 START = 4  # steps whose mean is the first level where there is no season
 
