@@ -335,7 +335,10 @@ def _scores(name: str, arguments: argparse.Namespace) -> dict[str, list[Score]]:
 
 
 def _table(name: str, arguments: argparse.Namespace) -> str:
-    """Mean over the seeds, and the difference from the ridge with its standard error over origins or series."""
+    """Mean over the seeds, and the difference from the ridge with its standard error over origins or series.
+
+    The seconds are those of the first seed: others may have been run elsewhere.
+    """
     scores = _scores(name, arguments)
     metrics = list(next(iter(scores.values()))[0].metrics)
     lines = [
@@ -351,7 +354,7 @@ def _table(name: str, arguments: argparse.Namespace) -> str:
             ridge = scores["Ridge"][0].losses
             excess = f"{means[0] / scores['Ridge'][0].metrics[metrics[0]] - 1:+.1%}"
             excess += f" ± {_standard_error(losses - ridge, found[0].lags) / np.nanmean(ridge):.1%}"
-        seconds = [np.median([getattr(score, part) for score in found]) for part in ("fit_seconds", "predict_seconds")]
+        seconds = found[0].fit_seconds, found[0].predict_seconds
         error = _standard_error(losses, found[0].lags)
         cells = [
             model,
