@@ -421,14 +421,14 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         if history is None:
             return self.schema_.layout, self.panel_
         frame, index = (None, None) if X is None else self._read_rows(X)
-        layout, panel = self.schema_.read_history(frame, index, history)
+        layout, panel = self.schema_.read_history(frame, index, history, self.panel_)
         panel.check_known()
         return layout, panel
 
     def _ahead(self, panel: Panel, X: Any, horizon: int | None) -> tuple[Panel, int]:
         """The panel with the covariates of the steps ahead, and the horizon."""
-        schema = self.schema_
-        horizon = None if horizon is None else check_count("horizon", horizon)
+        schema, horizon = self.schema_, None if horizon is None else check_count("horizon", horizon)
+        schema.check_use(X)
         if X is None or (not schema.encoder.columns and horizon is not None):
             horizon = horizon or self.horizon
             schema.check_future(panel, np.zeros((panel.n_series, horizon), bool))

@@ -4,12 +4,14 @@ __all__ = [
     "CalibrationWarning",
     "CorruptFileError",
     "FrequencyError",
+    "FrequencyWarning",
     "HorizonWarning",
     "IrregularTimesError",
     "LeakageError",
     "LeakageWarning",
     "LookaheadWarning",
     "MissingFeaturesError",
+    "MissingFeaturesWarning",
     "MissingTimesError",
     "ModelFailedWarning",
     "NonFiniteError",
@@ -70,6 +72,10 @@ class LookaheadWarning(UserWarning):
 
 class LeakageWarning(UserWarning):
     """A covariate equals the target, or a forecast depends on what was not known when it was made."""
+
+
+class MissingFeaturesWarning(UserWarning):
+    """A history comes without the covariates of its rows, which count as missing."""
 
 
 class UnknownCategoryWarning(UserWarning):

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.tseries.offsets import BaseOffset
 
-from seqcast.exceptions import LeakageWarning, MissingFeaturesError, MissingTimesError, UnknownSeriesError
+from seqcast.exceptions import (
+    LeakageWarning,
+    MissingFeaturesError,
+    MissingFeaturesWarning,
+    MissingTimesError,
+    UnknownSeriesError,
+)
 from seqcast.frames import SERIES, FeatureEncoder, Layout, read_features, read_pair, read_target, says_when
 from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index, warn_of_strides
 from seqcast.times import TimeAxis
@@ -63,10 +69,17 @@ class Schema:
                 f"The target is a {layout.kind}, the forecaster was fitted on a {self.layout.kind}. Give the same kind."
             )
         frame = no_columns(len(values)) if frame is None else frame
-        return self._lay(layout, values, frame, index, start)
+        panel = self._lay(layout, values, frame, index, start)
+        is_unnamed = panel.ids == (None,) and self.layout.kind == "series"
+        return replace(panel, ids=self.layout.columns) if is_unnamed else panel
 
-    def read_history(self, frame: pd.DataFrame | None, x_index: Any, history: Any) -> tuple[Layout, Panel]:
-        """Return layout and panel of another history, whose covariates are the rows of a frame at its times."""
+    def read_history(
+        self, frame: pd.DataFrame | None, x_index: Any, history: Any, fitted: Panel
+    ) -> tuple[Layout, Panel]:
+        """Return layout and panel of another history, whose covariates are the rows of a frame at its times.
+
+        Rows that are not there have those that fit, or an update, has seen at that time of that series.
+        """
         layout, values, index = read_target(history)
         if len(values) == 0:
             raise ValueError("history has no rows. Give at least one.")
@@ -80,7 +93,29 @@ class Schema:
             frame = frame.iloc[: len(values)]
         panel = self._lay(layout, values, frame, index, 0)
         warn_of_strides(panel, 5)
-        return layout, panel
+        return layout, self._completed(panel, fitted) if self.encoder.columns else panel
+
+    def _completed(self, panel: Panel, fitted: Panel) -> Panel:
+        """The panel with the covariates of another one where it has none; warn where all rows of a series have none."""
+        nothing = self.encoder.encode(pd.DataFrame(np.nan, [0], list(self.encoder.columns)))
+        is_nan = np.isnan(panel.features)
+        is_absent = is_nan.all(1) | ((panel.features == nothing) | is_nan & np.isnan(nothing)).all(1)
+        numbers = {label: i for i, label in enumerate(fitted.ids)}
+        codes = np.array([numbers.get(label, -1) for label in panel.ids])
+        rows, mine = fitted.shared_rows(panel, codes)
+        is_filled = is_absent[rows] & (codes[panel.codes()[rows]] >= 0)
+        features = panel.features.copy()
+        features[rows[is_filled]] = fitted.features[mine[is_filled]]
+        is_absent[rows[is_filled]] = False
+        empty = np.flatnonzero(np.logical_and.reduceat(is_absent, panel.indptr[:-1]))
+        if len(empty):
+            warnings.warn(
+                f"No row of {panel.name_of(empty[0])} has covariates ({len(empty)} such series): they are missing. "
+                "Give X the rows of the history too, not only those ahead.",
+                MissingFeaturesWarning,
+                stacklevel=5,
+            )
+        return replace(panel, features=features)
 
     def _lay(self, layout: Layout, values: Floats, frame: pd.DataFrame, index: Any, start: int) -> Panel:
         features, names = self.encoder.encode(frame), self.encoder.names
@@ -99,6 +134,16 @@ class Schema:
         if isinstance(X, pd.Index):
             return no_columns(len(X)), X
         return no_columns(len(X)), getattr(X, "index", None) if isinstance(X, (pd.Series, pd.DataFrame)) else None
+
+    def check_use(self, X: Any) -> None:
+        """Raise where rows ahead have columns, and fit had no covariates."""
+        if isinstance(X, (pd.Series, pd.DataFrame)) and not self.encoder.columns:
+            names = [X.name] if isinstance(X, pd.Series) else list(X.columns)
+            if names:
+                raise ValueError(
+                    f"The columns {names[:5]} of X would not be read: fit had no covariates. Fit with them, "
+                    "fit(X, y); another end of the series is given as history=."
+                )
 
     def check_labels(self, frame: pd.DataFrame) -> None:
         """Raise for other column labels than in fit; scikit-learn checks only those that are strings."""

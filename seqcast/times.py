@@ -190,10 +190,15 @@ def _check_kind(index: pd.Index) -> None:
                 f"The index holds NaT at row {int(np.argmax(index.isna()))}. Drop rows without a time."
             )
     elif not pd.api.types.is_integer_dtype(index.dtype):
-        hint = "pd.to_datetime(index, utc=True)" if _is_mixed_zone(index) else "pd.to_datetime(index)"
-        words = "times of mixed zones" if _is_mixed_zone(index) else f"{index.dtype} values"
+        words, hint = f"{index.dtype} values", "pd.to_datetime(index)"
+        if _is_mixed_zone(index):
+            words, hint = "times of mixed zones", "pd.to_datetime(index, utc=True)"
+        elif index.dtype.kind == "m":
+            hint = "pd.Timestamp(...) + index, of the time at which it began"
+        elif index.dtype.kind == "f":
+            hint = "pd.RangeIndex(len(index)), or with the times that it stands for"
         raise IrregularTimesError(
-            f"The index holds {words}; it must be a DatetimeIndex, a PeriodIndex or integers. Convert it with {hint}."
+            f"The index holds {words}; it must be a DatetimeIndex, a PeriodIndex or integers. Replace it with {hint}."
         )
 
 

@@ -290,8 +290,8 @@ def _flat_findings(tail: Tail) -> list[Finding]:
     forecast, truth = (np.where(is_known, x, np.nan) / unit for x in (tail.forecast, tail.truth))
     ratio = _deviation(forecast) / max(_deviation(truth), 1e-12)
     remedy = (
-        "If the series has more in it than noise about a level: raise lookback and max_steps, give season_length, or "
-        'covariates and calendar="auto".'
+        "If the series has more in it than noise about a level: raise lookback, and max_steps of a network, give "
+        'season_length, or covariates and calendar="auto".'
     )
     if tail.truth.shape[1] > 1 and _deviation(truth) > 0 and ratio < FLAT:
         sentence = f"The forecast is a flat line: over the horizon it moves by {ratio:.1%} of what the series does."

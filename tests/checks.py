@@ -19,6 +19,7 @@ from seqcast.exceptions import (
     LeakageWarning,
     LookaheadWarning,
     MissingFeaturesError,
+    MissingFeaturesWarning,
     MissingTimesError,
     NonFiniteError,
     UnknownCategoryWarning,
@@ -279,6 +280,8 @@ def check_wrong_columns_raise(forecaster):
             forecaster.predict(wrong)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         forecaster.fit(X, y.to_numpy())
+    with pytest.raises(TypeError, match="covariates come first"):
+        forecaster.fit(y, X[:N])
 
 
 def check_bad_values_raise(forecaster):
@@ -292,8 +295,10 @@ def check_bad_values_raise(forecaster):
     for bad in (y.astype(str), y > 20, y.astype(complex), y.astype(object).where(y > 21, "low"), y.index.to_series()):
         with pytest.raises((TypeError, ValueError), match="sales|month|target|numbers|Complex"):
             forecaster.fit(bad)
-    with pytest.raises(ValueError, match="0 sample"):
+    with pytest.raises(ValueError, match="0 sample.*empty"):
         forecaster.fit(y.iloc[:0])
+    with pytest.raises(NonFiniteError, match="too large.*2015-01-01"):
+        forecaster.fit(y * 1e300)
     X, _ = with_covariate()
     with pytest.raises(NonFiniteError, match="promotion"):
         forecaster.fit(X[:N].assign(promotion=np.inf), y)
@@ -310,6 +315,8 @@ def check_bad_parameters_raise(forecaster):
     ):
         with pytest.raises(ValueError, match=next(iter(bad))):
             clone(forecaster).set_params(**bad).fit(monthly())
+    with pytest.raises(TypeError, match="has no parameter 'steps'. It has: .*horizon"):
+        type(forecaster)(steps=3)
 
 
 def check_gaps_in_the_target_are_masked(forecaster):
@@ -441,6 +448,25 @@ def check_history_takes_its_covariates_from_X(forecaster):
     assert forecaster.forecast(H, X, history=y.iloc[:50]).index[0] == y.index[50]
 
 
+def check_history_takes_its_covariates_from_fit_else_warns(forecaster):
+    X, y = with_covariate()
+    forecaster.fit(X[:N], y)
+    expected = forecaster.forecast(X=X[: 50 + H], history=y.iloc[:50])
+    assert_series_equal(forecaster.forecast(X=X[50 : 50 + H], history=y.iloc[:50]), expected)
+    with pytest.warns(MissingFeaturesWarning, match="No row of series 'other'") as caught:
+        forecaster.forecast(X=X[50 : 50 + H], history=y.iloc[:50].rename("other"))
+    assert caught[0].filename == __file__
+
+
+def check_columns_that_fit_had_not_raise(forecaster):
+    X, y = with_covariate()
+    forecaster.fit(y)
+    for rows in (X[N:], y.iloc[:40]):
+        with pytest.raises(ValueError, match="would not be read"):
+            forecaster.forecast(H, rows)
+    assert len(forecaster.forecast(X=X[N:].index)) == H
+
+
 def check_quantiles_are_named_and_do_not_cross(forecaster):
     y = monthly()
     forecaster.fit(y)
@@ -522,6 +548,8 @@ def check_update_takes_new_rows_and_fills_gaps(forecaster):
     with pytest.raises(ValueError, match="overwrite=True"):
         forecaster.update(monthly().iloc[10:12] + 1)
     forecaster.update(monthly().iloc[10:12] + 1, overwrite=True)
+    later = monthly(N + 1).iloc[N:].rename(None)
+    assert forecaster.update(later).forecast().index[0] == later.index[0] + y.index.freq
 
 
 def check_second_fit_forgets_the_first(forecaster):

@@ -553,6 +553,27 @@ def test_quantiles_cover_what_they_say(loss):
     assert_allclose(share, [0.1, 0.5, 0.9], atol=0.06)
 
 
+@every_network
+def test_quantiles_of_few_windows_are_those_of_errors_about_the_median(kind, tmp_path):
+    few, many = (tiny(kind, horizon=2, lookback=4).fit(monthly(n)) for n in (100, 400))
+    assert all(member.model.spread is not None for member in few.members_)
+    assert all(member.model.spread is None for member in many.members_)
+    levels = [0.005, 0.1, 0.5, 0.9, 0.995]
+    found = few.forecast(quantiles=levels)
+    assert_allclose(found[0.5], few.forecast())
+    assert (np.diff(found, axis=1) > 0).all()
+    assert (found[0.995] - found[0.005] > 1.2 * (found[0.9] - found[0.1])).all()
+    few.save(tmp_path / "model")
+    assert_array_equal(seqcast.load(tmp_path / "model").forecast(quantiles=levels), found)
+    extremes = tiny(kind, horizon=2, lookback=4, quantiles=(0.1, 0.9)).fit(monthly(100))  # no median to be about
+    assert extremes.members_[0].model.spread is None
+
+
+def test_a_lookback_longer_than_the_history_is_all_of_it():
+    y = monthly(60)
+    assert RidgeForecaster(lookback=5000).fit(y).lookback_ == 60
+
+
 def test_known_covariates_reach_the_forecast():
     random = np.random.default_rng(0)
     X = pd.DataFrame({"x": random.normal(size=300)}, index=pd.date_range("2020-01-01", periods=300))

@@ -10,6 +10,7 @@ from seqcast.gains import is_doubtful, share_to_keep
 from seqcast.models._effects import smoothing_and_slopes
 from seqcast.models._phases import fit_phases
 from seqcast.networks.forecast import ForecastNetwork
+from seqcast.networks.heads import QuantileHead
 from seqcast.networks.linear import RidgePath
 from seqcast.networks.normalization import window_center
 from seqcast.paths import LEVELS
@@ -19,6 +20,7 @@ __all__ = [
     "fit_elasticity",
     "fit_linear",
     "fit_width",
+    "is_credulous",
     "misfit",
     "residual_spread",
     "set_typical_scale",
@@ -41,6 +43,11 @@ MAX_HELD = 2**26  # regressors of all windows that are held in memory, 256 MiB
 ELASTICITIES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the size of the errors to the scale of the window
 SHORT_WINDOW = 12  # steps, of which fewer say too little of the size of the errors
 N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
+
+
+def _are_few(network: ForecastNetwork, sample: Sample) -> bool:
+    """Whether windows hold little that is independent."""
+    return len(sample.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
 
 
 @torch.inference_mode()
@@ -75,7 +82,7 @@ def fit_linear(
         network.linear.weight.zero_()
         return penalty
     is_new = penalty is None
-    is_few = len(train.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
+    is_few = _are_few(network, train)
     train, is_complete = _complete(train)
     train = train.thinned(int(max_windows * min(LONG_WINDOW / network.lookback, 1)))
 
@@ -164,8 +171,7 @@ def fit_width(network: ForecastNetwork, validation: Sample, loss: Loss) -> None:
 
     Where there are few windows it is 1 at least: a short tail that was calm does not say that the future is.
     """
-    is_few = len(validation.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
-    widths = WIDTHS[WIDTHS > 0.99] if is_few else WIDTHS
+    widths = WIDTHS[WIDTHS > 0.99] if _are_few(network, validation) else WIDTHS
     losses = np.zeros(len(widths))
     network.width.fill_(1.0)
     for batch in validation.thinned(N_ERRORS).batches(EVALUATION_BATCH):
@@ -208,16 +214,24 @@ def misfit(errors: Floats, spread: Floats) -> float:
     return float(np.log(spread).mean() + np.log(max(np.abs(errors[known] / spread).mean(), 1e-9)))
 
 
+def is_credulous(network: ForecastNetwork, levels: Floats, train: Sample) -> bool:
+    """Whether a network has learned quantiles and a median from few windows: it believes in them too much."""
+    return isinstance(network.head, QuantileHead) and 0.5 in levels and _are_few(network, train)
+
+
 @torch.inference_mode()
 def residual_spread(network: ForecastNetwork, train: Sample, tail: Sample | None) -> Floats:
     """Quantiles of actual less forecast for a window of typical scale, in its unit, (horizon, n_levels).
 
     Those of the windows trained on, by step, times the ratio of the errors of the tail to theirs, if that is above 1:
-    the tail, a few windows that hang together, says how much worse a forecast is than a fit, and little else.
+    the tail, a few windows that hang together, says how much worse a forecast is than a fit, and little else. About the
+    median of a network that has one.
     """
     fitted = _typical_errors(network, train)
     scale = _root_mean_squares(fitted)  # (horizon,)
     spread = _quantiles(fitted / scale) * scale[:, None]
+    if isinstance(network.head, QuantileHead):
+        spread = spread - spread[:, LEVELS == 0.5]
     if tail is None:
         return spread
     return spread * max(np.sqrt(np.nanmean((_typical_errors(network, tail) / scale) ** 2)), 1.0)

@@ -50,7 +50,7 @@ class WindowModel:
     """A trained network, the scaling of target and covariates, and the errors of validation.
 
     ``levels`` and ``spread`` (horizon, n_levels) are quantiles of the errors of point forecasts, by step, for a window
-    of typical scale; a network with quantiles has levels only, one with a distribution neither.
+    of typical scale; a network whose own quantiles are believed has levels only, one with a distribution neither.
     """
 
     network: ForecastNetwork
@@ -99,6 +99,11 @@ class WindowModel:
         )
 
     @property
+    def _middle(self) -> int:
+        """The output that is the point forecast."""
+        return 0 if self.network.head is None else int(self.network.head.middle)
+
+    @property
     def distribution(self) -> Distribution | None:
         """The family of the predictive distributions, if the network gives one."""
         return getattr(self.network.head, "distribution", None)
@@ -108,7 +113,7 @@ class WindowModel:
         if self.spread is None:
             return self.quantiles(panel, series, positions, [0.5])[..., 0]
         outputs, scaling, number = self._outputs(panel, series, positions, None)
-        return scaling.invert(outputs[..., 0], number)
+        return scaling.invert(outputs[..., self._middle], number)
 
     def quantiles(self, panel: Panel, series: Integers, positions: Integers, wanted: list[float]) -> Floats:
         """Quantiles, (n, horizon, n_wanted)."""
@@ -143,7 +148,7 @@ class WindowModel:
     def _outputs(
         self, panel: Panel, series: Integers, positions: Integers, offsets: torch.Tensor | None
     ) -> tuple[Floats, TargetScaling, Integers]:
-        """Forecasts in standard units, plus offsets in the typical unit: (n, horizon, n_outputs)."""
+        """Forecasts in standard units, or the middle one plus offsets in the typical unit: (n, horizon, n_outputs)."""
         sample, scaling, number = self._sample(panel, series, positions)
         chunk = max(MAX_CHUNK // (4 * sample.windows.data.shape[1] * (self.network.lookback + self.network.horizon)), 1)
         limit = getattr(self.network.backbone, "batch_limit", None)
@@ -156,7 +161,7 @@ class WindowModel:
                 past = self.network.normalise(batch)
                 outputs = self.network.shrunk(past, own)
                 if offsets is not None:
-                    outputs = outputs + offsets * self.network.relative_width(past, own)
+                    outputs = outputs[..., [self._middle]] + offsets * self.network.relative_width(past, own)
                 parts.append(self.network.restore(outputs, past))
             return torch.cat(parts).cpu().numpy(), scaling, number
 

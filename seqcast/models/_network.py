@@ -32,6 +32,7 @@ from seqcast.models._calibration import (
     fit_elasticity,
     fit_linear,
     fit_width,
+    is_credulous,
     residual_spread,
     set_typical_scale,
     trusted_share,
@@ -286,8 +287,7 @@ class NetworkForecaster(WindowForecaster):
         task = make_task(split, choice, self.horizon, device, architecture=architecture)
         with SEEDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = self._build(architecture)
-        network.to(device)
+            network = self._build(architecture).to(device)
         if former is not None:
             _copy_weights(former.model.network, network)
         levels = np.array(architecture["levels"]) if architecture["levels"] else LEVELS
@@ -370,8 +370,8 @@ class NetworkForecaster(WindowForecaster):
         """Set the width of the quantiles; a network without gets those of its errors."""
         network = member.model.network
         fit_elasticity(network, train)
-        if isinstance(network.head, Head):
-            member.model = replace(member.model, spread=residual_spread(network, train, tail))
+        if isinstance(network.head, Head) or is_credulous(network, member.model.levels, train):
+            member.model = replace(member.model, levels=LEVELS, spread=residual_spread(network, train, tail))
         elif tail is not None:
             fit_width(network, tail, loss)
 
