@@ -156,8 +156,12 @@ class Schema:
     def locate(self, panel: Panel, index: Any, n_rows: int, start: int) -> tuple[Integers, Integers]:
         """Return series numbers in `panel` and grid steps of rows, those without times counted from `start`."""
         if isinstance(index, pd.MultiIndex) != self.layout.has_levels:
-            surplus = "X has a (series, time) index; the forecaster was fitted without one."
-            raise MissingTimesError(_LOST_TIMES if self.layout.has_levels else surplus)
+            if not says_when(index):
+                raise MissingTimesError(_LOST_TIMES)
+            held = "(series, time), that of fit held times alone; give X.loc[label]"
+            if self.layout.has_levels:
+                held = "times alone, that of fit held (series, time); give pd.concat({label: X})"
+            raise MissingTimesError(f"The index of X holds {held}.")
         if isinstance(index, pd.MultiIndex):
             _, codes, steps, ids = read_panel_index(index, axis=self.axis)
             number = {label: i for i, label in enumerate(panel.ids)}
@@ -255,7 +259,8 @@ class Schema:
             raise MissingFeaturesError(
                 f"The forecast of {panel.name_of(i)} needs the covariates {known[:5]} of {given.shape[1]} "
                 f"steps; the first missing row is {time}{held}. "
-                "Give them in X, or name columns that are not known ahead in past_features."
+                "Give them in X, or name columns that are not known ahead in past_features; of some series alone give "
+                "history= too."
             )
 
     def check_kept(self, panel: Panel, codes: Integers, positions: Integers, features: Floats) -> None:

@@ -555,7 +555,7 @@ def test_quantiles_cover_what_they_say(loss):
 
 @every_network
 def test_quantiles_of_few_windows_are_those_of_errors_about_the_median(kind, tmp_path):
-    few, many = (tiny(kind, horizon=2, lookback=4).fit(monthly(n)) for n in (100, 400))
+    few, many = (tiny(kind, horizon=6, lookback=12).fit(monthly(n)) for n in (90, 300))
     assert all(member.model.spread is not None for member in few.members_)
     assert all(member.model.spread is None for member in many.members_)
     levels = [0.005, 0.1, 0.5, 0.9, 0.995]
@@ -565,7 +565,7 @@ def test_quantiles_of_few_windows_are_those_of_errors_about_the_median(kind, tmp
     assert (found[0.995] - found[0.005] > 1.2 * (found[0.9] - found[0.1])).all()
     few.save(tmp_path / "model")
     assert_array_equal(seqcast.load(tmp_path / "model").forecast(quantiles=levels), found)
-    extremes = tiny(kind, horizon=2, lookback=4, quantiles=(0.1, 0.9)).fit(monthly(100))  # no median to be about
+    extremes = tiny(kind, horizon=6, lookback=12, quantiles=(0.1, 0.9)).fit(monthly(90))  # no median to be about
     assert extremes.members_[0].model.spread is None
 
 

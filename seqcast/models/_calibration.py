@@ -35,6 +35,7 @@ PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), SMOOTHING)  # in units
 NEGLIGIBLE = 0.01  # of the squared error: smoothing that is hardly worse is enough
 BEYOND_DOUBT = 0.4  # of it: a larger gain over smoothing counts, however few the windows
 MANY_WINDOWS = 20  # without overlap, for which the tail may be trusted
+FEWEST_WINDOWS = 5  # without overlap, from which a network learns how wide quantiles are to be
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 CHUNK = 4096
@@ -45,9 +46,9 @@ SHORT_WINDOW = 12  # steps, of which fewer say too little of the size of the err
 N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
 
 
-def _are_few(network: ForecastNetwork, sample: Sample) -> bool:
+def _are_few(network: ForecastNetwork, sample: Sample, many: int = MANY_WINDOWS) -> bool:
     """Whether windows hold little that is independent."""
-    return len(sample.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
+    return len(sample.rows) < many * (network.lookback + network.horizon)
 
 
 @torch.inference_mode()
@@ -216,7 +217,7 @@ def misfit(errors: Floats, spread: Floats) -> float:
 
 def is_credulous(network: ForecastNetwork, levels: Floats, train: Sample) -> bool:
     """Whether a network has learned quantiles and a median from few windows: it believes in them too much."""
-    return isinstance(network.head, QuantileHead) and 0.5 in levels and _are_few(network, train)
+    return isinstance(network.head, QuantileHead) and 0.5 in levels and _are_few(network, train, FEWEST_WINDOWS)
 
 
 @torch.inference_mode()
