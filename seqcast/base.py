@@ -166,9 +166,9 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         horizon : int, optional
             Number of steps; by default that of the rows of X after the history, else the fitted one.
         X : DataFrame or array, optional
-            Covariates of these steps; rows at the times of `history` are its covariates.
+            Covariates of these steps; rows at the times of `history` are its covariates, else those that fit saw.
         history : Series, DataFrame or array, optional
-            Another history: another end, or a series never seen in fit.
+            Another history: another end, or a series never seen in fit. Labels tell: of a panel give y.loc[[label]].
         quantiles : sequence of float, optional
             Levels between 0 and 1, one column each.
         interval : float, optional
