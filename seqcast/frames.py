@@ -141,7 +141,7 @@ def read_pair(X: Any, y: Any) -> tuple[Layout, Floats, pd.DataFrame | None, Any]
         return layout, values, None, index
     if y is None:
         raise ValueError("A forecaster requires y to be passed, but the target y is None. Give y: pipe.fit(X, y).")
-    if isinstance(X, pd.Series) and isinstance(y, pd.DataFrame):
+    if isinstance(X, pd.Series) and isinstance(y, pd.DataFrame) and y.shape[1] > 1:
         raise TypeError(
             "X is a Series and y a frame, but covariates come first: fit(X, y). If the Series is a covariate, and the "
             "frame holds the targets, give X.to_frame()."

@@ -23,6 +23,8 @@ from seqcast.times import TimeAxis
 
 __all__ = ["Schema", "lay", "no_columns"]
 
+N_LATEST = 10  # rows of a history, most of which should have covariates
+
 _LOST_TIMES = (
     'X lost its times, which the forecaster was fitted with; call .set_output(transform="pandas") on the pipeline, '
     "or give a frame with an index."
@@ -78,44 +80,59 @@ class Schema:
     ) -> tuple[Layout, Panel]:
         """Return layout and panel of another history, whose covariates are the rows of a frame at its times.
 
-        Rows that are not there have those that fit, or an update, has seen at that time of that series.
+        Those that it does not hold are those that fit, or an update, saw at that time of that series.
         """
         layout, values, index = read_target(history)
-        if len(values) == 0:
+        n_rows, names = len(values), self.encoder.names
+        if n_rows == 0:
             raise ValueError("history has no rows. Give at least one.")
         if self.axis.kind != "none" and not says_when(index):
             raise MissingTimesError("history has no times, the forecaster was fitted with times. Give it an index.")
+        is_held = np.zeros(n_rows, bool)
         if frame is None or not self.encoder.columns:
-            frame = no_columns(len(values))
+            frame = no_columns(n_rows)
         elif says_when(index) and says_when(x_index):
-            frame = frame.set_axis(x_index).reindex(index)
-        else:
-            frame = frame.iloc[: len(values)]
-        panel = self._lay(layout, values, frame, index, 0)
+            is_held, frame = index.isin(x_index), frame.set_axis(x_index).reindex(index)
+        elif len(frame) >= n_rows:
+            is_held, frame = np.ones(n_rows, bool), frame.iloc[:n_rows]
+        else:  # rows ahead
+            frame = no_columns(n_rows)
+        has_values = [c in frame.columns and frame[c].notna().any() for c in self.encoder.sources]
+        is_given = is_held[:, None] & np.array(has_values, bool)
+        features = np.hstack([self.encoder.encode(frame), is_given])
+        panel, *_ = lay(layout, values, features, index, (*names, *names), axis=self.axis)
         warn_of_strides(panel, 5)
-        return layout, self._completed(panel, fitted) if self.encoder.columns else panel
+        features, is_given = panel.features[:, : len(names)], panel.features[:, len(names) :] == 1
+        panel = replace(panel, features=features.copy(), feature_names=names)
+        if names:
+            self._complete(panel, is_given, fitted)
+        return layout, panel
 
-    def _completed(self, panel: Panel, fitted: Panel) -> Panel:
-        """The panel with the covariates of another one where it has none; warn where all rows of a series have none."""
-        nothing = self.encoder.encode(pd.DataFrame(np.nan, [0], list(self.encoder.columns)))
-        is_nan = np.isnan(panel.features)
-        is_absent = is_nan.all(1) | ((panel.features == nothing) | is_nan & np.isnan(nothing)).all(1)
-        numbers = {label: i for i, label in enumerate(fitted.ids)}
+    def _complete(self, panel: Panel, is_given: NDArray[np.bool_], fitted: Panel) -> None:
+        """Fill in what is not given from another panel, by labels and times; warn where the latest rows have nothing.
+
+        What was given as NaN was not known then, and stays so.
+        """
+        numbers = {label: i for i, label in enumerate(fitted.ids) if label is not None}
         codes = np.array([numbers.get(label, -1) for label in panel.ids])
-        rows, mine = fitted.shared_rows(panel, codes)
-        is_filled = is_absent[rows] & (codes[panel.codes()[rows]] >= 0)
-        features = panel.features.copy()
-        features[rows[is_filled]] = fitted.features[mine[is_filled]]
-        is_absent[rows[is_filled]] = False
-        empty = np.flatnonzero(np.logical_and.reduceat(is_absent, panel.indptr[:-1]))
+        if self.axis.kind != "none":
+            rows, theirs = fitted.shared_rows(panel, np.maximum(codes, 0))
+            is_same = codes[panel.codes()[rows]] >= 0
+            rows, theirs = rows[is_same], theirs[is_same]
+            panel.features[rows] = np.where(is_given[rows], panel.features[rows], fitted.features[theirs])
+            is_given[rows] = True
+        series = panel.codes()
+        to_end = panel.indptr[series + 1] - np.arange(len(series))
+        is_latest = panel.present & (to_end <= N_LATEST)
+        missing, latest = (np.bincount(series, x & is_latest) for x in (~is_given.all(1), is_latest))
+        empty = np.flatnonzero(2 * missing > latest)
         if len(empty):
             warnings.warn(
-                f"No row of {panel.name_of(empty[0])} has covariates ({len(empty)} such series): they are missing. "
-                "Give X the rows of the history too, not only those ahead.",
+                f"The latest rows of {panel.name_of(empty[0])} have no covariates ({len(empty)} such series), or not "
+                "all: these are missing. Give X the rows of the history too, not only those ahead.",
                 MissingFeaturesWarning,
                 stacklevel=5,
             )
-        return replace(panel, features=features)
 
     def _lay(self, layout: Layout, values: Floats, frame: pd.DataFrame, index: Any, start: int) -> Panel:
         features, names = self.encoder.encode(frame), self.encoder.names
@@ -137,13 +154,16 @@ class Schema:
 
     def check_use(self, X: Any) -> None:
         """Raise where rows ahead have columns, and fit had no covariates."""
-        if isinstance(X, (pd.Series, pd.DataFrame)) and not self.encoder.columns:
-            names = [X.name] if isinstance(X, pd.Series) else list(X.columns)
-            if names:
-                raise ValueError(
-                    f"The columns {names[:5]} of X would not be read: fit had no covariates. Fit with them, "
-                    "fit(X, y); another end of the series is given as history=."
-                )
+        columns: list[Any] = []
+        if isinstance(X, pd.Series) and pd.api.types.is_numeric_dtype(X):
+            columns = [X.name]
+        elif isinstance(X, (pd.DataFrame, np.ndarray)) and X.ndim == 2:
+            columns = list(getattr(X, "columns", range(X.shape[1])))
+        if columns and not self.encoder.columns:
+            raise ValueError(
+                f"The columns {columns[:5]} of X would not be read: fit had no covariates. Fit with them, fit(X, y); "
+                "another end of the series is given as history=."
+            )
 
     def check_labels(self, frame: pd.DataFrame) -> None:
         """Raise for other column labels than in fit; scikit-learn checks only those that are strings."""

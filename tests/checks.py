@@ -453,7 +453,7 @@ def check_history_takes_its_covariates_from_fit_else_warns(forecaster):
     forecaster.fit(X[:N], y)
     expected = forecaster.forecast(X=X[: 50 + H], history=y.iloc[:50])
     assert_series_equal(forecaster.forecast(X=X[50 : 50 + H], history=y.iloc[:50]), expected)
-    with pytest.warns(MissingFeaturesWarning, match="No row of series 'other'") as caught:
+    with pytest.warns(MissingFeaturesWarning, match="latest rows of series 'other'") as caught:
         forecaster.forecast(X=X[50 : 50 + H], history=y.iloc[:50].rename("other"))
     assert caught[0].filename == __file__
 
@@ -461,7 +461,7 @@ def check_history_takes_its_covariates_from_fit_else_warns(forecaster):
 def check_columns_that_fit_had_not_raise(forecaster):
     X, y = with_covariate()
     forecaster.fit(y)
-    for rows in (X[N:], y.iloc[:40]):
+    for rows in (X[N:], X[N:].to_numpy(), y.iloc[:40]):
         with pytest.raises(ValueError, match="would not be read"):
             forecaster.forecast(H, rows)
     assert len(forecaster.forecast(X=X[N:].index)) == H

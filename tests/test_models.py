@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 import seqcast
 from seqcast import GRUForecaster, LSTMForecaster, Naive, RidgeForecaster, RNNForecaster, TransformerForecaster
-from seqcast.exceptions import MissingFeaturesError, ShortSeriesError
+from seqcast.exceptions import MissingFeaturesError, MissingFeaturesWarning, ShortSeriesError
 from seqcast.gains import hac_variance, mean_and_variance, n_horizons, n_unrelated
 from seqcast.models._model import interpolate_levels
 from seqcast.models._task import (
@@ -567,11 +567,62 @@ def test_quantiles_of_few_windows_are_those_of_errors_about_the_median(kind, tmp
     assert_array_equal(seqcast.load(tmp_path / "model").forecast(quantiles=levels), found)
     extremes = tiny(kind, horizon=6, lookback=12, quantiles=(0.1, 0.9)).fit(monthly(90))  # no median to be about
     assert extremes.members_[0].model.spread is None
+    few.partial_fit(monthly(300).iloc[90:])
+    assert all(member.model.spread is None for member in few.members_)
+    assert_allclose(few.forecast(quantiles=[0.5])[0.5], few.forecast())
 
 
-def test_a_lookback_longer_than_the_history_is_all_of_it():
+def test_a_covariate_that_tells_calm_from_wild_is_believed_of_few_windows():
+    random, index = np.random.default_rng(0), pd.date_range("2024-01-01", periods=153)
+    X = pd.DataFrame({"wild": random.integers(0, 2, 153)}, index)
+    y = pd.Series(10 + random.normal(size=153) * np.where(X["wild"] > 0, 5, 0.5), index, name="y")
+    model = GRUForecaster(horizon=3, lookback=7, hidden_size=8, max_steps=300, n_members=1, random_state=0)
+    model.fit(X[:150], y[:150])
+    calm, wild = (model.forecast(X=X[150:].assign(wild=w), quantiles=[0.1, 0.9]) for w in (0, 1))
+    assert (wild[0.9] - wild[0.1] > 1.5 * (calm[0.9] - calm[0.1])).all()
+
+
+def with_past_covariate():
+    """Today is what the covariate was yesterday."""
+    index = pd.date_range("2024-01-01", periods=140)
+    X = pd.DataFrame({"x": np.random.default_rng(0).normal(size=140)}, index)
+    return X, (10 + 2 * X["x"].shift(fill_value=0)).rename("y")
+
+
+def test_what_is_given_as_unknown_is_not_filled_from_fit():
+    X, y = with_past_covariate()
+    model = RidgeForecaster(horizon=1, lookback=7, past_features=("x",)).fit(X[:120], y[:120])
+    late = X[:50].assign(x=lambda X: X["x"].where(X.index < X.index[-1]))
+    before = model.forecast(X=late, history=y[:50])
+    model.panel_.features[49] = 50.0
+    assert_series_equal(model.forecast(X=late, history=y[:50]), before)
+    assert model.forecast(history=y[:50]).iloc[0] > 50
+
+
+def test_histories_of_fit_need_no_covariates_others_do():
+    X, y = with_past_covariate()
+    both = pd.concat({"a": y[:120], "b": 2 * y[20:120]}, names=["series", "time"])
+    covariates = pd.concat({"a": X[:120], "b": X[20:120]}, names=["series", "time"])
+    options = {"horizon": 1, "lookback": 7}
+    model = RidgeForecaster(**options, past_features=("x",)).fit(covariates, both)
+    early = both[both.index.get_level_values(1) < "2024-03-01"]
+    expected = model.forecast(X=covariates.loc[early.index], history=early)
+    assert_series_equal(model.forecast(history=early), expected)
+    assert_allclose(expected, [y["2024-03-01"], 2 * y["2024-03-01"]], rtol=0.02)
+    wide = pd.DataFrame({"a": y[:120], "b": 2 * y[:120]})
+    model = RidgeForecaster(**options, past_features=("x",)).fit(X[:120], wide)
+    assert_allclose(model.forecast(history=wide[:60]), model.forecast(X=X[:60], history=wide[:60]))
+    with pytest.warns(MissingFeaturesWarning, match="series 'a' have no covariates .2 such"):
+        model.forecast(history=pd.DataFrame({"a": y, "b": 2 * y}))  # runs on past fit
+    arrays = RidgeForecaster(**options, past_features=(0,)).fit(X[:120].to_numpy(), y[:120].to_numpy())
+    with pytest.warns(MissingFeaturesWarning):  # which rows these are nobody knows
+        arrays.forecast(history=y[60:120].to_numpy())
+
+
+def test_a_lookback_much_longer_than_the_history_is_cut():
     y = monthly(60)
-    assert RidgeForecaster(lookback=5000).fit(y).lookback_ == 60
+    assert RidgeForecaster(lookback=5000, normalization="mean", target_transform="none").fit(y).lookback_ == 512
+    assert RidgeForecaster(lookback=90, normalization="mean", target_transform="none").fit(y).lookback_ == 90
 
 
 def test_known_covariates_reach_the_forecast():

@@ -20,7 +20,7 @@ __all__ = [
     "fit_elasticity",
     "fit_linear",
     "fit_width",
-    "is_credulous",
+    "has_few_windows",
     "misfit",
     "residual_spread",
     "set_typical_scale",
@@ -35,7 +35,7 @@ PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), SMOOTHING)  # in units
 NEGLIGIBLE = 0.01  # of the squared error: smoothing that is hardly worse is enough
 BEYOND_DOUBT = 0.4  # of it: a larger gain over smoothing counts, however few the windows
 MANY_WINDOWS = 20  # without overlap, for which the tail may be trusted
-FEWEST_WINDOWS = 5  # without overlap, from which a network learns how wide quantiles are to be
+FEWEST_WINDOWS = 200  # from which a network learns how wide quantiles are to be
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 CHUNK = 4096
@@ -46,9 +46,9 @@ SHORT_WINDOW = 12  # steps, of which fewer say too little of the size of the err
 N_ERRORS = 1000  # windows, at most, whose errors give the quantiles
 
 
-def _are_few(network: ForecastNetwork, sample: Sample, many: int = MANY_WINDOWS) -> bool:
+def _are_few(network: ForecastNetwork, sample: Sample) -> bool:
     """Whether windows hold little that is independent."""
-    return len(sample.rows) < many * (network.lookback + network.horizon)
+    return len(sample.rows) < MANY_WINDOWS * (network.lookback + network.horizon)
 
 
 @torch.inference_mode()
@@ -215,9 +215,13 @@ def misfit(errors: Floats, spread: Floats) -> float:
     return float(np.log(spread).mean() + np.log(max(np.abs(errors[known] / spread).mean(), 1e-9)))
 
 
-def is_credulous(network: ForecastNetwork, levels: Floats, train: Sample) -> bool:
-    """Whether a network has learned quantiles and a median from few windows: it believes in them too much."""
-    return isinstance(network.head, QuantileHead) and 0.5 in levels and _are_few(network, train, FEWEST_WINDOWS)
+def has_few_windows(network: ForecastNetwork, levels: Floats, train: Sample) -> bool:
+    """Whether a network has learned quantiles and a median from few windows: it believes in them too much.
+
+    Not where a covariate is known ahead, which may tell calm from wild.
+    """
+    has_median = isinstance(network.head, QuantileHead) and 0.5 in levels
+    return has_median and not network.known and len(train.rows) < FEWEST_WINDOWS
 
 
 @torch.inference_mode()
@@ -225,8 +229,8 @@ def residual_spread(network: ForecastNetwork, train: Sample, tail: Sample | None
     """Quantiles of actual less forecast for a window of typical scale, in its unit, (horizon, n_levels).
 
     Those of the windows trained on, by step, times the ratio of the errors of the tail to theirs, if that is above 1:
-    the tail, a few windows that hang together, says how much worse a forecast is than a fit, and little else. About the
-    median of a network that has one.
+    the tail, a few windows that hang together, says how much worse a forecast is than a fit, and little else. Of a
+    network with quantiles they are those about the median.
     """
     fitted = _typical_errors(network, train)
     scale = _root_mean_squares(fitted)  # (horizon,)

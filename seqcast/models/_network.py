@@ -32,7 +32,7 @@ from seqcast.models._calibration import (
     fit_elasticity,
     fit_linear,
     fit_width,
-    is_credulous,
+    has_few_windows,
     residual_spread,
     set_typical_scale,
     trusted_share,
@@ -99,9 +99,7 @@ class NetworkForecaster(WindowForecaster):
     batch_size: int | str = option(
         "auto", any_of(at_least(1), one_of("auto")), "Windows of one training step; fewer where there are few."
     )
-    max_steps: int | str = option(
-        "auto", any_of(at_least(1), one_of("auto")), "Training steps, at most; fewer where there are few windows."
-    )
+    max_steps: int | str = option("auto", any_of(at_least(1), one_of("auto")), "Steps, fewer of few windows.")
     early_stopping: bool = option(True, boolean(), "Whether training stops when the validation loss does not improve.")
     n_iter_no_change: int = option(1, at_least(1), "Rounds in a row without a better one that end training.")
     warm_start: bool = option(False, boolean(), "Whether another fit begins at the weights of the last.")
@@ -137,7 +135,7 @@ class NetworkForecaster(WindowForecaster):
 
         Notes
         -----
-        Choices, linear forecast and the width of the quantiles stay as they were fitted.
+        Choices, linear forecast and width of the quantiles stay; these are learned once windows are many (200).
         """
         if not hasattr(self, "members_"):
             return self.fit(X, y)
@@ -146,9 +144,11 @@ class NetworkForecaster(WindowForecaster):
         for member, seed in zip(self.members_, _seeds(self.random_state, len(self.members_)), strict=True):
             model, architecture = member.model, member.architecture
             task = make_task(split, member.choice, self._longest, model.device, model, architecture=architecture)
-            options = self._training_options(member.architecture, len(task.everything.rows))
+            options = self._training_options(architecture, len(task.everything.rows))
             generator = torch.Generator().manual_seed(seed)
             member.history, _ = fit_network(model.network, task.everything, None, options, generator)
+            if model.spread is not None and architecture["levels"]:
+                self._measure(member, task.everything, None, options.loss)
         return self
 
     def distribution(self, horizon: int | None = None, X: Any = None, *, history: Any = None) -> Any:
@@ -290,9 +290,8 @@ class NetworkForecaster(WindowForecaster):
             network = self._build(architecture).to(device)
         if former is not None:
             _copy_weights(former.model.network, network)
-        levels = np.array(architecture["levels"]) if architecture["levels"] else LEVELS
         calendar = Calendar(self.calendar_)
-        model = WindowModel(network, task.scaling, task.features, self.panel_.ids, levels, calendar=calendar)
+        model = WindowModel(network, task.scaling, task.features, self.panel_.ids, LEVELS, calendar=calendar)
         member = Member(architecture, model, training_length=choice.training_length)
         self._train(member, choice, split, task, torch.Generator().manual_seed(seed))
         return member
@@ -368,12 +367,13 @@ class NetworkForecaster(WindowForecaster):
 
     def _measure(self, member: Member, train: Sample, tail: Sample | None, loss: Loss) -> None:
         """Set the width of the quantiles; a network without gets those of its errors."""
-        network = member.model.network
+        network, levels, spread = member.model.network, np.array(member.architecture["levels"] or LEVELS), None
         fit_elasticity(network, train)
-        if isinstance(network.head, Head) or is_credulous(network, member.model.levels, train):
-            member.model = replace(member.model, levels=LEVELS, spread=residual_spread(network, train, tail))
+        if isinstance(network.head, Head) or has_few_windows(network, levels, train):
+            levels, spread = LEVELS, residual_spread(network, train, tail)
         elif tail is not None:
             fit_width(network, tail, loss)
+        member.model = replace(member.model, levels=levels, spread=spread)
 
     def _train_unchecked(
         self, member: Member, task: Task, options: TrainingOptions, generator: torch.Generator

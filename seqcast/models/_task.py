@@ -314,7 +314,7 @@ def _candidates(
             transforms = ("log",) if spread_grows(pieces, season_length) else (*transforms, "log")
     normalizations = NORMALIZATIONS if wanted["normalization"] == "auto" else (wanted["normalization"],)
     if wanted["lookback"] != "auto":
-        return transforms, normalizations, (min(int(wanted["lookback"]), int(split.ends.max())),)
+        return transforms, normalizations, (min(int(wanted["lookback"]), max(int(split.ends.max()), MAX_LOOKBACK)),)
     return transforms, normalizations, _lookbacks(split.cuts, horizon, season_length)
 
 

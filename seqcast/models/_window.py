@@ -48,7 +48,9 @@ class WindowForecaster(BaseForecaster):
     """Base of the forecasters that read a window: one model for all series, chosen and checked on the tail in time."""
 
     lookback: int | str = option(
-        "auto", any_of(at_least(1), one_of("auto")), "Steps before the origin that are read, all there are at most."
+        "auto",
+        any_of(at_least(1), one_of("auto")),
+        "Steps before the origin that are read, above 512 those there are.",
     )
     normalization: str = option(
         "auto", one_of("auto", *NORMALIZATIONS), "How a window is put in units of its own past."
