@@ -185,7 +185,7 @@ def test_values_after_the_origin_change_no_forecast(make):
     before, after = (model.forecast(history=part.iloc[:90]) for part in (y, later))
     assert_allclose(before, after)
     origins = np.array([0, 0]), np.array([80, 90])
-    panels = [model.schema_.read_history(None, None, part)[1] for part in (y, later)]
+    panels = [model.schema_.read_history(None, None, part, model.panel_)[1] for part in (y, later)]
     assert_allclose(*(model._forecast_panel(one, *origins, 6) for one in panels))
 
 
