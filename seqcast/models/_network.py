@@ -79,7 +79,7 @@ class NetworkForecaster(WindowForecaster):
         True, boolean(), "Whether the network corrects a ridge regression, rather than forecasting alone."
     )
     loss: str = option(
-        "quantile", one_of(*LOSSES), "What training minimises; quantile gives those of `quantiles`, of 200 windows or more."
+        "quantile", one_of(*LOSSES), "What training minimises; quantile gives all `quantiles`, of 200 windows or more."
     )
     quantiles: tuple = option(
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
