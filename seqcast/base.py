@@ -182,7 +182,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         Raises
         ------
         MissingFeaturesError
-            If covariates of steps ahead are missing, with the first missing time.
+            If covariates of steps ahead are missing, with the first missing time. ValueError, if fit had none.
         """
         check_is_fitted(self)
         if quantiles is not None and interval is not None:
