@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from seqcast.models._effects import Effects, smoothing_and_slopes
 from seqcast.models._task import Choice, Split, make_task
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import fill_gaps
-from seqcast.networks.smoothing import decomposed, smoothed, smoothing_errors, smoothing_forms
+from seqcast.networks.smoothing import decomposed, drift_forms, smoothed, smoothing_errors, smoothing_forms
 from seqcast.panel import Panel
 from seqcast.seasons import WEEK
 from seqcast.training import Sample
@@ -27,10 +27,19 @@ Integers = NDArray[np.int64]
 MAX_ROWS = 1000  # the last of a series, that are read
 MAX_VALUES = 2**22  # of all series together, that are read; more would take longer than all else
 LONGEST_SEASON = 24  # of which exponential smoothing can keep a profile
+SHORT = 512  # rows of a usual series; the line through many more says little of the next steps
 N_FORMS = 5  # of each kind, that are kept for a series
 FAR = 0.5  # weight of the errors of a whole horizon beside those of one step
 NEGLIGIBLE = 1e-4  # share of a form that is left out
 CHUNK, ORIGINS = 128, 1024  # series that are fitted, and origins that are forecast, at a time
+
+
+class Kind(NamedTuple):
+    """What forms of exponential smoothing have in common."""
+
+    season: int  # in steps; 1 is none
+    is_log: bool  # logarithms are smoothed
+    drifts: bool = False  # the trend is half the slope of the line through the series; files of 0.1.0 have none such
 
 
 @dataclass(frozen=True)
@@ -39,16 +48,19 @@ class LocalSmoothing:
 
     A kind has a season or none, and smooths values or, where all are positive, their logarithms; a form of it is given
     by the shares of an error that its states take. They are compared by the squared errors of one step and of whole
-    horizons, whose likelihoods count alike. What is smoothed is what known covariates leave of a series.
+    horizons, whose likelihoods count alike. Short series are also smoothed with drift, as the Theta method does [2]_;
+    both methods count alike. What is smoothed is what known covariates leave of a series.
 
     References
     ----------
     .. [1] Burnham, K. P. and Anderson, D. R. (2002). Model Selection and Multimodel Inference. Springer.
+    .. [2] Hyndman, R. J. and Billah, B. (2003). Unmasking the Theta method. International Journal of Forecasting,
+       19(2), 287-290.
     """
 
     ids: tuple[Any, ...]
     season_length: int
-    kinds: list[tuple[int, bool]]  # season, and whether of logarithms
+    kinds: list[Kind]
     forms: NDArray[np.float32]  # (n_kinds, N_FORMS, n_series, 5)
     shares: NDArray[np.float32]  # (n_kinds, N_FORMS, n_series)
     share: Floats  # (n_series,), in the forecast
@@ -69,7 +81,8 @@ class LocalSmoothing:
         seasons = [1, season_length, WEEK * season_length] if season_length > 1 else [1]
         if 4 * seasons[-1] > min(np.median(ends), MAX_ROWS):
             seasons = seasons[:2]
-        kinds = list(product(seasons, (False, True)))
+        methods = (False, True) if np.median(ends) <= SHORT else (False,)
+        kinds = [Kind(season, is_log, drifts) for drifts, season, is_log in product(methods, seasons, (False, True))]
         order = np.argsort(ends, kind="stable")  # series of about one length make a part
         parts = np.array_split(order, -(-len(order) // CHUNK))
         found = [_likely(_Windows.of(panel, part, ends[part], season_length), kinds, horizon) for part in parts]
@@ -88,6 +101,11 @@ class LocalSmoothing:
             out[part] = self._smoothed(windows, number[part], horizon)
         return self.effects.added(out, panel, series, positions, number) if self.effects else out
 
+    @property
+    def n_methods(self) -> int:
+        """With and without drift."""
+        return len({kind.drifts for kind in self.kinds})
+
     def moved(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
         """Forecasts (n, horizon, n_outputs), the middle one the last, with smoothing by its share, and spread anew."""
         middle, number = found[..., -1:], self._number(panel)[series]
@@ -104,8 +122,8 @@ class LocalSmoothing:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "LocalSmoothing":
         """Undo ``asdict``; files of 0.1.0 have neither effects nor widths."""
-        effects = state.get("effects")
-        return cls(**{**state, "effects": Effects.from_state(effects) if effects else None})
+        effects, kinds = state.get("effects"), [Kind(*kind) for kind in state["kinds"]]
+        return cls(**{**state, "kinds": kinds, "effects": Effects.from_state(effects) if effects else None})
 
     def _number(self, panel: Panel) -> Integers:
         """The place of each series of a panel among those of fit, else -1."""
@@ -116,13 +134,14 @@ class LocalSmoothing:
     def _smoothed(self, windows: "_Windows", number: Integers, horizon: int) -> Floats:
         total = torch.zeros(len(number), horizon, dtype=torch.float64)
         weight = torch.zeros(len(number), 1, dtype=torch.float64)
-        for (season, is_log), forms, shares in zip(self.kinds, self.forms, self.shares, strict=True):
+        for (season, is_log, drifts), forms, shares in zip(self.kinds, self.forms, self.shares, strict=True):
             own = torch.from_numpy(shares[:, number]).double() * windows.allow(season, is_log)  # (N_FORMS, n)
             used = (own > 0).any(1)
             if not used.any():
                 continue
             own, (z, center, unit) = own[used, :, None], windows.values(is_log)
-            mine, start = torch.from_numpy(forms[:, number])[used], decomposed(z, season, windows.lengths)
+            mine = torch.from_numpy(forms[:, number])[used]
+            start = decomposed(z, season, windows.lengths, drifts=drifts)
             ahead = smoothed(z, season, mine, horizon, start, windows.lengths).double() * unit + center
             total += torch.where(own > 0, own * (ahead.exp() if is_log else ahead), 0.0).sum(0)
             weight += own.sum(0)
@@ -219,12 +238,13 @@ def effects_of(
 
 
 @torch.inference_mode()
-def _likely(windows: _Windows, kinds: list[tuple[int, bool]], horizon: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _likely(windows: _Windows, kinds: list[Kind], horizon: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The most likely forms (n_kinds, N_FORMS, n_series, 5) of the series, and their shares."""
     n, found, lowest = windows.lengths.clamp(min=1), [], []
-    for season, is_log in kinds:
-        forms, (z, center, unit) = smoothing_forms(season), windows.values(is_log)
-        start = decomposed(z, season, windows.lengths)
+    for season, is_log, drifts in kinds:
+        forms = drift_forms(season) if drifts else smoothing_forms(season)
+        z, center, unit = windows.values(is_log)
+        start = decomposed(z, season, windows.lengths, drifts=drifts)
         errors = smoothing_errors(z, season, forms[:, None], horizon, start, windows.lengths)
         near, far = ((error.double() + 1e-12).log() for error in errors)  # (n_forms, n)
         k = _n_parameters(forms, season)[:, None]
@@ -237,8 +257,12 @@ def _likely(windows: _Windows, kinds: list[tuple[int, bool]], horizon: int) -> t
         found.append(forms[index])
         lowest.append(best)
     scores = torch.stack(lowest)  # (n_kinds, N_FORMS, n)
-    shares = (-scores / 2).flatten(0, 1).softmax(0).nan_to_num()  # NaN where nothing is allowed
-    return torch.stack(found), torch.where(shares > NEGLIGIBLE, shares, 0.0).view_as(scores).float()
+    shares = torch.empty_like(scores)
+    for drifts in (False, True):
+        method = torch.tensor([kind.drifts == drifts for kind in kinds])
+        own = (-scores[method] / 2).flatten(0, 1).softmax(0).nan_to_num()  # NaN where nothing is allowed
+        shares[method] = torch.where(own > NEGLIGIBLE, own, 0.0).view_as(scores[method])
+    return torch.stack(found), shares.float()
 
 
 def _n_parameters(forms: torch.Tensor, season: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seqcast.exceptions import ShortSeriesError
 from seqcast.gains import NORMAL, half_width, is_doubtful, mean_and_variance, n_horizons
 from seqcast.metrics import seasonal_scale
-from seqcast.models._calibration import fit_linear, set_typical_scale
+from seqcast.models._calibration import FEWEST_WINDOWS, fit_linear, set_typical_scale
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
@@ -307,15 +307,26 @@ def _candidates(
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]:
     transforms: tuple[str, ...] = (wanted["target_transform"],)
     if transforms == ("auto",):
-        transforms = ("none", "asinh")
-        panel = split.panel
-        if log_is_allowed(panel.values):
-            pieces = [panel.values[panel.series(i)] for i in range(panel.n_series)]
-            transforms = ("log",) if spread_grows(pieces, season_length) else (*transforms, "log")
+        transforms = _transforms(split, horizon, season_length)
     normalizations = NORMALIZATIONS if wanted["normalization"] == "auto" else (wanted["normalization"],)
     if wanted["lookback"] != "auto":
         return transforms, normalizations, (min(int(wanted["lookback"]), max(int(split.ends.max()), MAX_LOOKBACK)),)
     return transforms, normalizations, _lookbacks(split.cuts, horizon, season_length)
+
+
+def _transforms(split: Split, horizon: int, season_length: int) -> tuple[str, ...]:
+    """Those to try: logarithms alone where the spread of growing series says so, none where windows are few.
+
+    By few windows a transform is chosen by chance, and what it forecasts may explode; without a season growth says
+    little of the spread then.
+    """
+    panel, are_few = split.panel, len(split.origins(1, horizon, part="train")[0]) < FEWEST_WINDOWS
+    if log_is_allowed(panel.values):
+        pieces = [panel.values[panel.series(i)] for i in range(panel.n_series)]
+        if spread_grows(pieces, season_length) and (season_length > 1 or not are_few):
+            return ("log",)
+    tried = ("none",) if are_few else ("none", "asinh", "log")
+    return tried if log_is_allowed(panel.values) else tried[:2]
 
 
 def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, ...]:

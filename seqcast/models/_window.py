@@ -15,6 +15,7 @@ from seqcast._parameters import any_of, at_least, between, boolean, is_none, one
 from seqcast.base import BaseForecaster
 from seqcast.gains import N_OWN, share_to_keep, shares_of_series
 from seqcast.models._calendar import Calendar
+from seqcast.models._calibration import PRIOR_DEVIATION
 from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of, is_mostly_at_its_end
 from seqcast.models._member import Member
 from seqcast.models._phases import phases_of, tells_phase
@@ -34,7 +35,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 N_TAILS = 3  # horizons, at least, by which choices are ranked
-LOCAL_SHARE, LOCAL_DEVIATION = 0.5, 0.15  # of local smoothing in a forecast, before the tail was looked at
+LOCAL_DEVIATION = 0.15  # of the share of local smoothing in a forecast, before the tail was looked at
+ONE_TIME_DEVIATION = 0.05  # of it where the tail is of one time: what is good for all series then may be luck
 LEAST_SHARE = 0.01  # of it that is worth the time
 N_ORIGINS, N_STEPS = 8, 24  # of each series, at least, whose errors say how wide the quantiles are to be
 LEAST_ERROR, MOST_ERROR = 0.1, 3.0  # of local smoothing, in those that the members say
@@ -134,9 +136,10 @@ class WindowForecaster(BaseForecaster):
         sizes = {"season_length": self.season_length_, "horizon": int(self.horizon)}
         before, all_of_it = effects_of(split, choice, past_only, **sizes)
         local = LocalSmoothing.fitted(self.panel_, split.cuts, before, **sizes)
-        share = np.where(is_mostly_at_its_end(self.panel_), 0.0, LOCAL_SHARE)
-        if checks and share.any():
-            share, correction = self._local_shares(local, split, _mean([check.forecast for check in checks]))
+        prior = local.n_methods / (local.n_methods + 1) if choice.penalty is None else 0.0
+        share = np.where(is_mostly_at_its_end(self.panel_), 0.0, prior)
+        if checks:
+            share, correction = self._local_shares(local, split, _mean([check.forecast for check in checks]), prior)
             checks = [replace(check, forecast=check.forecast + correction) for check in checks]
         if share.any():
             if self.refit_tail:
@@ -145,7 +148,9 @@ class WindowForecaster(BaseForecaster):
             self.local_ = replace(local, width=self._local_widths(local, split))
         return checks
 
-    def _local_shares(self, local: LocalSmoothing, split: Split, forecast: Floats) -> tuple[Floats, Floats]:
+    def _local_shares(
+        self, local: LocalSmoothing, split: Split, forecast: Floats, prior: float
+    ) -> tuple[Floats, Floats]:
         """What share of each series local smoothing is to have, and what the common one adds to the tail."""
         panel, horizon = self.panel_, int(self.horizon)
         series, positions, truth = tail_truth(panel, split, horizon)
@@ -154,7 +159,9 @@ class WindowForecaster(BaseForecaster):
         moved, error = correction / unit, np.where(known, truth - forecast, 0.0) / unit
         size = np.sqrt(np.maximum((moved**2 * known).sum(1), (error**2).sum(1)) / np.maximum(known.sum(1), 1))
         at = series, panel.first[series] + positions
-        common = share_to_keep(moved, error, known, *at, prior=LOCAL_SHARE, deviation=LOCAL_DEVIATION, size=size)
+        deviation = LOCAL_DEVIATION if len(np.unique(at[1])) >= 2 * horizon else ONE_TIME_DEVIATION
+        deviation = deviation if prior else PRIOR_DEVIATION
+        common = share_to_keep(moved, error, known, *at, prior=prior, deviation=deviation, size=size)
         share = shares_of_series(moved, error, known, series, positions, panel.n_series, common)
         is_used = (share > LEAST_SHARE) & ~is_mostly_at_its_end(panel)
         common_share = np.where(is_used, common, 0.0)[series, None]  # each series' own would flatter the verdict
@@ -208,8 +215,7 @@ class WindowForecaster(BaseForecaster):
 
     def _is_local(self, choice: Choice) -> bool:
         """Whether local smoothing is wanted, and may do as well as what was chosen."""
-        is_free = self.lookback == "auto" and choice.penalty is None
-        return self.local_smoothing and is_free and not self.calendar_
+        return self.local_smoothing and self.lookback == "auto" and not self.calendar_
 
     def _judged(self, split: Split, checks: list[TailCheck]) -> dict[str, Any] | None:
         if not checks:

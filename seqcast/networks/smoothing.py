@@ -9,7 +9,15 @@ from torch.nn import functional as F
 
 from seqcast.seasons import WEEK
 
-__all__ = ["Start", "decomposed", "smoothed", "smoothing_errors", "smoothing_forms", "smoothing_weight"]
+__all__ = [
+    "Start",
+    "decomposed",
+    "drift_forms",
+    "smoothed",
+    "smoothing_errors",
+    "smoothing_forms",
+    "smoothing_weight",
+]
 
 LEVELS = (1.0, 0.8, 0.55, 0.35, 0.2, 0.1, 0.03)  # shares of an error that go to the level; of equals the first is best
 SEASONS = (0.02, 0.1, 0.3, 0.6, 1.0)  # shares of the rest of it that go to the season
@@ -79,6 +87,13 @@ def smoothing_forms(season: int) -> torch.Tensor:
     return torch.cat([*(_trends(form) for form in plain), returning])
 
 
+def drift_forms(season: int) -> torch.Tensor:
+    """All forms with that season whose level drifts along with the slope that it starts with, (n_forms, 5)."""
+    forms = _levels_and_seasons(season, (0.0, *SEASONS) if season > 1 else (0.0,))
+    forms[:, 3] = 1.0
+    return forms
+
+
 def _levels_and_seasons(season: int, shares: tuple[float, ...] = SEASONS) -> torch.Tensor:
     """Candidates (n, 5): shares of an error that level, trend and season take; damping, and what reversion leaves."""
     shares = shares if season > 1 else (0.0,)
@@ -136,11 +151,17 @@ def _first_seasons(z: torch.Tensor, season: int) -> Start:
     return Start(size, level, slope, profile, z.mean(1), level + slope * ramp[-1])
 
 
-def decomposed(z: torch.Tensor, season: int, lengths: torch.Tensor) -> Start:
+def decomposed(z: torch.Tensor, season: int, lengths: torch.Tensor, *, drifts: bool = False) -> Start:
     """The states before the first step of windows (n, length), NaN after `lengths` (n,) steps.
 
     The season is that of a classical decomposition, by centred moving averages; level and slope are those of the line
-    through the first two seasons, or ten steps, of the rest.
+    through the first two seasons, or ten steps, of the rest. If it `drifts`, the slope is half that of the line through
+    all of it, as in the Theta method [1]_.
+
+    References
+    ----------
+    .. [1] Hyndman, R. J. and Billah, B. (2003). Unmasking the Theta method. International Journal of Forecasting,
+       19(2), 287-290.
     """
     (n, length), known, z = z.shape, (~z.isnan()).to(z), z.nan_to_num()
     profile, rest = z.new_zeros(n, season), z
@@ -157,13 +178,21 @@ def decomposed(z: torch.Tensor, season: int, lengths: torch.Tensor) -> Start:
         profile = total / count.clamp(min=1)
         profile = profile - profile.mean(1, keepdim=True)
         rest = z - profile[:, place]
-    first, x = known[:, : max(10, 2 * season)], rest[:, : max(10, 2 * season)]
-    steps, count = torch.arange(1, x.shape[1] + 1).to(z), first.sum(1).clamp(min=1)
-    level, centre = (first * x).sum(1) / count, (first * steps).sum(1) / count
-    away = first * (steps - centre[:, None])
-    slope = (away * x).sum(1) / (away**2).sum(1).clamp(min=1e-9)
+    n_first = max(10, 2 * season)
+    level, slope, centre = _line(rest[:, :n_first], known[:, :n_first])
+    rising = level - slope * centre
+    if drifts:
+        slope = _line(rest, known)[1] / 2
     mean = (known * z).sum(1) / known.sum(1).clamp(min=1)
-    return Start(0, level, slope, profile, mean, level - slope * centre)
+    return Start(0, level, slope, profile, mean, rising)
+
+
+def _line(x: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean, slope and middle step of the line through each row of x (n, length), (n,) each."""
+    steps, count = torch.arange(1, x.shape[1] + 1).to(x), known.sum(1).clamp(min=1)
+    mean, centre = (known * x).sum(1) / count, (known * steps).sum(1) / count
+    away = known * (steps - centre[:, None])
+    return mean, (away * x).sum(1) / (away**2).sum(1).clamp(min=1e-9), centre
 
 
 def smoothed(
