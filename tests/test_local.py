@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from statsmodels.tsa.forecasting.theta import ThetaModel
 
 import seqcast
 from seqcast import GRUForecaster, RidgeForecaster
 from seqcast.gains import shares_of_series
 from seqcast.models._local import LocalSmoothing
 from seqcast.models._task import split_in_time
-from seqcast.networks.smoothing import decomposed, smoothed, smoothing_errors, smoothing_forms
+from seqcast.networks.smoothing import decomposed, drift_forms, smoothed, smoothing_errors, smoothing_forms
 
 TINY = {"max_steps": 2, "hidden_size": 8, "n_members": 1, "random_state": 0}
 MONTHS = pd.period_range("2012-01", freq="M", periods=96)
@@ -52,13 +53,15 @@ def slow(y, form, level, slope, profile, mean, horizon):
     return np.array(errors), np.array(ahead)
 
 
+@pytest.mark.parametrize("drifts", [False, True])
 @pytest.mark.parametrize("season", [1, 5])
-def test_errors_and_forecasts_are_those_of_the_slow_recursion(season):
+def test_errors_and_forecasts_are_those_of_the_slow_recursion(season, drifts):
     random, lengths, horizon = np.random.default_rng(0), np.array([30, 22]), 4
     y = random.normal(size=(2, 30)).cumsum(1)
     y[1, 22:] = np.nan
-    z, forms = torch.from_numpy(y), smoothing_forms(season).double()[::37]
-    start = decomposed(z, season, torch.from_numpy(lengths))
+    z = torch.from_numpy(y)
+    forms = drift_forms(season).double()[::5] if drifts else smoothing_forms(season).double()[::37]
+    start = decomposed(z, season, torch.from_numpy(lengths), drifts=drifts)
     near, far = smoothing_errors(z, season, forms[:, None], horizon, start, torch.from_numpy(lengths))
     found = smoothed(z, season, forms[:, None], horizon, start, torch.from_numpy(lengths))
     for i, n in enumerate(lengths):
@@ -80,19 +83,59 @@ def test_the_start_is_the_classical_decomposition():
     assert_allclose([float(start.slope[0]), float(start.rising[0])], [0.5, 4.5], atol=1e-9)
 
 
+def test_drift_is_half_the_slope_of_the_line_through_all_of_a_series():
+    """As the Theta method of statsmodels has it, with the smoothing constant of the form."""
+    random = np.random.default_rng(0)
+    y = 20 + 0.4 * np.arange(60) + random.normal(0, 1.0, 60).cumsum()
+    z, forms = torch.from_numpy(y)[None], drift_forms(1).double()
+    start = decomposed(z, 1, torch.tensor([60]), drifts=True)
+    assert_allclose(start.slope[0], np.polyfit(np.arange(60), y, 1)[0] / 2)
+    found = smoothed(z, 1, forms[:, None], 5, start)[:, 0]  # (n_forms, 5)
+    fitted = ThetaModel(y, deseasonalize=False).fit()
+    theta = fitted.forecast(5, theta=2).to_numpy()
+    nearest = np.abs(forms[:, 0].numpy() - fitted.params["alpha"]).argmin()
+    assert_allclose(np.diff(found[nearest]), np.diff(theta)[1:].mean(), rtol=1e-6)
+    assert_allclose(found[nearest], theta, atol=1.0)
+
+
+def test_short_series_are_smoothed_with_drift_too():
+    t, random = np.arange(600), np.random.default_rng(0)
+    y = 10 + np.sin(2 * np.pi * t / 12) + random.normal(0, 0.1, 600).cumsum()
+    short, long = (RidgeForecaster(horizon=6, season_length=12).fit(y[:n]).local_ for n in (300, 600))
+    assert [local.n_methods for local in (short, long)] == [2, 1]
+    drifts = np.array([kind.drifts for kind in short.kinds])
+    assert_allclose([short.shares[drifts].sum(), short.shares[~drifts].sum()], 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.4])
+def test_walks_are_smoothed_as_far_as_the_tail_says_so(drift):
+    """Series that get the last value: steady growth shows on their tail, and walks have none."""
+    years = pd.period_range("1970", periods=28, freq="Y")
+    walks = (drift + np.random.default_rng(2).normal(0, 1.0, (28, 60))).cumsum(0)
+    model = RidgeForecaster(horizon=4).fit(pd.DataFrame(walks[:24], years[:24]))
+    assert model.members_[0].choice.penalty == np.inf
+    forecast, naive = (np.abs(found - walks[24:]).mean() for found in (model.forecast().to_numpy(), walks[23]))
+    if drift:
+        assert 0.05 < model.local_share_.mean() < 0.3
+        assert forecast < 0.99 * naive
+    else:
+        assert (model.local_share_ == 0).all()
+        assert forecast == naive
+
+
 def test_each_series_has_forms_of_its_own():
     random = np.random.default_rng(1)
     y = panel(season=seasonal(), walk=50 + random.normal(size=96).cumsum(), noise=random.normal(size=96))
     model = RidgeForecaster(horizon=12).fit(y)
     local = model.local_
-    has_season = np.array([season > 1 for season, _ in local.kinds])
-    is_log = np.array([is_log for _, is_log in local.kinds])
+    has_season = np.array([kind.season > 1 for kind in local.kinds])
+    is_log = np.array([kind.is_log for kind in local.kinds])
     shares = local.shares.sum(1)  # (n_kinds, n_series)
-    assert_allclose(shares.sum(0), 1, rtol=1e-5)
-    assert shares[has_season, 0].sum() > 0.99
-    assert shares[has_season, 1].sum() < 0.2
+    assert_allclose(shares.sum(0), 2, rtol=1e-5)  # with and without drift
+    assert shares[has_season, 0].sum() > 1.98
+    assert shares[has_season, 1].sum() < 0.4
     assert shares[is_log, 2].sum() == 0  # not all values are positive
-    to_level = (local.forms[..., 0] * local.shares).sum((0, 1))
+    to_level = (local.forms[..., 0] * local.shares).sum((0, 1)) / 2
     assert to_level[1] > 0.7
     assert to_level[2] < 0.3
 

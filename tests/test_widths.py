@@ -167,10 +167,12 @@ def test_where_phases_are_alike_nothing_moves():
     widths, _ = made(TimeAxis("integer", 0, 1), np.full((1, 4), 0.1), n_days=6)
     assert_allclose(widths.factors, 1)
     assert widths.beyond == 1
-    y = pd.Series(np.random.default_rng(0).normal(size=60), pd.date_range("2020-01-01", periods=60, freq="MS"))
-    model = RidgeForecaster(horizon=6).fit(y)
-    assert_allclose(model.widths_.factors, 1, atol=0.1)
-    assert model.widths_.beyond > 0.9
+    times, found = pd.date_range("2020-01-01", periods=60, freq="MS"), []
+    for seed in range(10):
+        y = pd.Series(np.random.default_rng(seed).normal(size=60), times)
+        found.append(RidgeForecaster(horizon=6).fit(y).widths_)
+    assert np.mean([np.abs(widths.factors - 1).max() < 0.1 for widths in found]) >= 0.9
+    assert min(widths.beyond for widths in found) > 0.9
 
 
 def test_few_rows_decide_for_nobody():

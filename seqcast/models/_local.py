@@ -1,6 +1,6 @@
 """LocalSmoothing: exponential smoothing of each series for itself, beside what is learned from all of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -119,9 +119,13 @@ class LocalSmoothing:
     def _widths(self) -> Floats:
         return np.ones(len(self.share)) if self.width is None else self.width
 
+    def to_state(self) -> dict[str, Any]:
+        """Give everything as plain data and arrays."""
+        return {**asdict(self), "kinds": [tuple(kind) for kind in self.kinds]}
+
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "LocalSmoothing":
-        """Undo ``asdict``; files of 0.1.0 have neither effects nor widths."""
+        """Undo ``to_state``; files of 0.1.0 have neither effects nor widths."""
         effects, kinds = state.get("effects"), [Kind(*kind) for kind in state["kinds"]]
         return cls(**{**state, "kinds": kinds, "effects": Effects.from_state(effects) if effects else None})
 

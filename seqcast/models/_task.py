@@ -34,6 +34,7 @@ MAX_LOOKBACK = 512
 DAYS = (24, 48, 72, 96, 144, 288)  # steps of a day, from hours to five minutes
 FEWEST_WEEKS = 3  # beside a day, of which one may be the tail
 SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
+FEWEST_OF_GROWTH = 40  # windows without a season by which growth says that the spread grows too
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
 SLIGHT = 0.1  # of the error: a smaller gain by another transform may be luck where there are few horizons
@@ -317,16 +318,17 @@ def _candidates(
 def _transforms(split: Split, horizon: int, season_length: int) -> tuple[str, ...]:
     """Those to try: logarithms alone where the spread of growing series says so, none where windows are few.
 
-    By few windows a transform is chosen by chance, and what it forecasts may explode; without a season growth says
-    little of the spread then.
+    By few windows a transform is chosen by chance, and what it forecasts may explode.
     """
-    panel, are_few = split.panel, len(split.origins(1, horizon, part="train")[0]) < FEWEST_WINDOWS
-    if log_is_allowed(panel.values):
+    panel, n_windows = split.panel, len(split.origins(1, horizon, part="train")[0])
+    is_allowed = log_is_allowed(panel.values)
+    if is_allowed and (season_length > 1 or n_windows >= FEWEST_OF_GROWTH):
         pieces = [panel.values[panel.series(i)] for i in range(panel.n_series)]
-        if spread_grows(pieces, season_length) and (season_length > 1 or not are_few):
+        if spread_grows(pieces, season_length):
             return ("log",)
-    tried = ("none",) if are_few else ("none", "asinh", "log")
-    return tried if log_is_allowed(panel.values) else tried[:2]
+    if n_windows < FEWEST_WINDOWS:
+        return ("none",)
+    return ("none", "asinh", "log") if is_allowed else ("none", "asinh")
 
 
 def _lookbacks(cuts: Integers, horizon: int, season_length: int) -> tuple[int, ...]:

@@ -362,7 +362,7 @@ class WindowForecaster(BaseForecaster):
         state = super()._get_state()
         if "members_" not in state:
             return state
-        local = asdict(self.local_) if self.local_ else None
+        local = self.local_.to_state() if self.local_ else None
         widths = asdict(self.widths_) if self.widths_ else None
         return {**state, "members_": [m.to_state() for m in self.members_], "local_": local, "widths_": widths}
 
