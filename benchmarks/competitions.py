@@ -18,7 +18,7 @@ import torch
 from accuracy import MODELS, NETWORKS
 from tqdm import tqdm
 
-from seqcast.metrics import coverage, mase, seasonal_scale, smape
+from seqcast.metrics import coverage, interval_score, mase, seasonal_scale, smape
 
 PERIODS = {"yearly": ("Y", 1), "quarterly": ("Q", 4), "monthly": ("M", 12), "other": (None, 1)}
 SETS = [
@@ -42,7 +42,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     print(f"{datetime.date.today()}, {arguments.part} part, alone={arguments.alone}. {PUBLISHED}.\n")
-    print("| set | series | model | MASE | sMAPE | held by 80 % | seconds |\n|---|---|---|---|---|---|---|")
+    print(
+        "| set | series | model | MASE | sMAPE | held by 80 % | Winkler | seconds |\n|---|---|---|---|---|---|---|---|"
+    )
     total: dict[str, list[np.ndarray]] = {}
     for name in tqdm(arguments.data, desc="competitions", unit="set"):
         part = load(name, PARTS[arguments.part], arguments.alone or 1)
@@ -58,8 +60,8 @@ def main() -> None:
 
 
 def _row(name: str, model: str, scores: np.ndarray, seconds: str) -> str:
-    mase_, smape_, held = np.nanmean(scores, axis=0)
-    return f"| {name} | {len(scores)} | {model} | {mase_:.3f} | {smape_:.2f} | {held:.3f} | {seconds} |"
+    mase_, smape_, held, winkler = np.nanmean(scores, axis=0)
+    return f"| {name} | {len(scores)} | {model} | {mase_:.3f} | {smape_:.2f} | {held:.3f} | {winkler:.2f} | {seconds} |"
 
 
 def _arguments() -> argparse.Namespace:
@@ -96,13 +98,13 @@ def forecast(part: Part, name: str, *, alone: bool, seed: int) -> pd.DataFrame:
 
 
 def evaluate(part: Part, found: pd.DataFrame) -> np.ndarray:
-    """MASE, sMAPE and share within the bounds of each series, (n_series, 3)."""
+    """MASE, sMAPE, share within the bounds and scaled Winkler score of each series, (n_series, 4)."""
     scores = []
     for name, actual in part.actual.iterrows():
         scale = seasonal_scale(part.train[name], part.season_length)
-        middle, lower, upper = (found.loc[name, column] for column in ("forecast", "lower", "upper"))
-        measures = mase(actual, middle, scale=scale), smape(actual, middle), coverage(actual, lower=lower, upper=upper)
-        scores.append(measures)
+        middle, bounds = found.loc[name, "forecast"], {key: found.loc[name, key] for key in ("lower", "upper")}
+        winkler = interval_score(actual, **bounds, level=0.8) / scale
+        scores.append((mase(actual, middle, scale=scale), smape(actual, middle), coverage(actual, **bounds), winkler))
     return np.array(scores, dtype=float)
 
 

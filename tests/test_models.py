@@ -174,6 +174,17 @@ def test_a_dozen_values_are_not_forecast_worse_than_by_the_last(n):
     assert errors[0] < 1.2 * errors[1]
 
 
+@pytest.mark.parametrize(("n", "least"), [(2, 0.3), (4, 0.6), (8, 0.7), (16, 0.7), (40, 0.7)])
+def test_intervals_of_few_values_hold_them(n, least):
+    held = []
+    for seed in range(40):
+        walk = 100 + np.random.default_rng(seed).normal(size=n + 3).cumsum()
+        found = RidgeForecaster(horizon=3).fit(pd.Series(walk[:n])).forecast(interval=0.8)
+        assert ((found["lower"] <= found["forecast"]) & (found["forecast"] <= found["upper"])).all()
+        held.append((found["lower"] <= walk[n:]) & (walk[n:] <= found["upper"]))
+    assert least < np.mean(held) < 0.97
+
+
 def test_ridge_of_a_random_walk_is_about_its_last_value():
     walk = np.random.default_rng(0).normal(size=2000).cumsum()
     model = RidgeForecaster(horizon=5, lookback=20).fit(walk[:1900])

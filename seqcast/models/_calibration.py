@@ -5,8 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import t as student
 
-from seqcast.gains import is_doubtful, share_to_keep
+from seqcast.gains import is_doubtful, n_horizons, share_to_keep
 from seqcast.models._effects import smoothing_and_slopes
 from seqcast.models._phases import fit_phases
 from seqcast.networks.forecast import ForecastNetwork
@@ -35,7 +37,7 @@ PENALTIES = (*(10.0 ** np.arange(-5, 2.6, 0.5)).tolist(), SMOOTHING)  # in units
 NEGLIGIBLE = 0.01  # of the squared error: smoothing that is hardly worse is enough
 BEYOND_DOUBT = 0.4  # of it: a larger gain over smoothing counts, however few the windows
 MANY_WINDOWS = 20  # without overlap, for which the tail may be trusted
-FEWEST_WINDOWS = 200  # from which a network learns how wide quantiles are to be
+FEWEST_WINDOWS = 200  # from which errors tell how wide quantiles are to be, and a network learns it
 PRIOR_DEVIATION = 0.25  # of the share of a correction that is worth keeping
 WIDTHS = np.geomspace(0.5, 4.0, 25)  # factors of a spread that are tried
 CHUNK = 4096
@@ -230,11 +232,17 @@ def residual_spread(network: ForecastNetwork, train: Sample, tail: Sample | None
 
     Those of the windows trained on, by step, times the ratio of the errors of the tail to theirs, if that is above 1:
     the tail, a few windows that hang together, says how much worse a forecast is than a fit, and little else. Of a
-    network with quantiles they are those about the median.
+    network with quantiles they are those about the median. Errors of few windows count with both signs, and as those of
+    Student's distribution: a few do not tell on which side more is to come, nor how far out.
     """
-    fitted = _typical_errors(network, train)
+    fitted, are_few = _typical_errors(network, train), len(train.rows) < FEWEST_WINDOWS
     scale = _root_mean_squares(fitted)  # (horizon,)
-    spread = _quantiles(fitted / scale) * scale[:, None]
+    shape = fitted / scale
+    spread = _quantiles(np.concatenate([shape, -shape]) if are_few else shape) * scale[:, None]
+    if are_few:
+        n_degrees = n_horizons(fitted, train.windows.positions(train.rows).cpu().numpy()) - 1
+        outer = LEVELS != 0.5
+        spread[:, outer] *= student.ppf(LEVELS[outer], max(n_degrees, 2)) / ndtri(LEVELS[outer])
     if isinstance(network.head, QuantileHead):
         spread = spread - spread[:, LEVELS == 0.5]
     if tail is None:

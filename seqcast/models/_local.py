@@ -72,16 +72,27 @@ class LocalSmoothing:
         """Whether the season is not too long, and the values not too many."""
         return bool(season_length <= LONGEST_SEASON and np.minimum(ends, MAX_ROWS).sum() <= MAX_VALUES)
 
+    @staticmethod
+    def methods(ends: Integers) -> tuple[bool, ...]:
+        """Without drift, and with it where the usual series is short."""
+        return (False, True) if np.median(ends) <= SHORT else (False,)
+
     @classmethod
     def fitted(
-        cls, panel: Panel, ends: Integers, effects: Effects | None = None, *, season_length: int, horizon: int
+        cls,
+        panel: Panel,
+        ends: Integers,
+        effects: Effects | None = None,
+        *,
+        season_length: int,
+        horizon: int,
+        methods: tuple[bool, ...] = (False,),
     ) -> "LocalSmoothing":
         """Learn the forms of each series from its last rows before `ends`."""
         panel = effects.removed(panel, np.arange(panel.n_series)) if effects else panel
         seasons = [1, season_length, WEEK * season_length] if season_length > 1 else [1]
         if 4 * seasons[-1] > min(np.median(ends), MAX_ROWS):
             seasons = seasons[:2]
-        methods = (False, True) if np.median(ends) <= SHORT else (False,)
         kinds = [Kind(season, is_log, drifts) for drifts, season, is_log in product(methods, seasons, (False, True))]
         order = np.argsort(ends, kind="stable")  # series of about one length make a part
         parts = np.array_split(order, -(-len(order) // CHUNK))
@@ -104,7 +115,7 @@ class LocalSmoothing:
     @property
     def n_methods(self) -> int:
         """With and without drift."""
-        return len({kind.drifts for kind in self.kinds})
+        return len({Kind(*kind).drifts for kind in self.kinds})
 
     def moved(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
         """Forecasts (n, horizon, n_outputs), the middle one the last, with smoothing by its share, and spread anew.
@@ -143,7 +154,8 @@ class LocalSmoothing:
     def _smoothed(self, windows: "_Windows", number: Integers, horizon: int) -> Floats:
         total = torch.zeros(len(number), horizon, dtype=torch.float64)
         weight = torch.zeros(len(number), 1, dtype=torch.float64)
-        for (season, is_log, drifts), forms, shares in zip(self.kinds, self.forms, self.shares, strict=True):
+        for kind, forms, shares in zip(self.kinds, self.forms, self.shares, strict=True):
+            season, is_log, drifts = Kind(*kind)  # pickles of 0.1.0 have pairs
             own = torch.from_numpy(shares[:, number]).double() * windows.allow(season, is_log)  # (N_FORMS, n)
             used = (own > 0).any(1)
             if not used.any():

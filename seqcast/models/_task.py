@@ -34,7 +34,6 @@ MAX_LOOKBACK = 512
 DAYS = (24, 48, 72, 96, 144, 288)  # steps of a day, from hours to five minutes
 FEWEST_WEEKS = 3  # beside a day, of which one may be the tail
 SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
-FEWEST_OF_GROWTH = 40  # windows without a season by which growth says that the spread grows too
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
 SLIGHT = 0.1  # of the error: a smaller gain by another transform may be luck where there are few horizons
@@ -320,13 +319,12 @@ def _transforms(split: Split, horizon: int, season_length: int) -> tuple[str, ..
 
     By few windows a transform is chosen by chance, and what it forecasts may explode.
     """
-    panel, n_windows = split.panel, len(split.origins(1, horizon, part="train")[0])
+    panel = split.panel
     is_allowed = log_is_allowed(panel.values)
-    if is_allowed and (season_length > 1 or n_windows >= FEWEST_OF_GROWTH):
-        pieces = [panel.values[panel.series(i)] for i in range(panel.n_series)]
-        if spread_grows(pieces, season_length):
-            return ("log",)
-    if n_windows < FEWEST_WINDOWS:
+    pieces = [panel.values[panel.series(i)] for i in range(panel.n_series)]
+    if is_allowed and spread_grows(pieces, season_length):
+        return ("log",)
+    if len(split.origins(1, horizon, part="train")[0]) < FEWEST_WINDOWS:
         return ("none",)
     return ("none", "asinh", "log") if is_allowed else ("none", "asinh")
 

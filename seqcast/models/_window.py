@@ -36,7 +36,7 @@ Integers = NDArray[np.int64]
 
 N_TAILS = 3  # horizons, at least, by which choices are ranked
 LOCAL_DEVIATION = 0.15  # of the share of local smoothing in a forecast, before the tail was looked at
-ONE_TIME_DEVIATION = 0.05  # of it where the tail is of one time: what is good for all series then may be luck
+ONE_TIME_DEVIATION = 0.05  # of it where short series have a tail of less than two horizons, which may be luck
 LEAST_SHARE = 0.01  # of it that is worth the time
 N_ORIGINS, N_STEPS = 8, 24  # of each series, at least, whose errors say how wide the quantiles are to be
 LEAST_ERROR, MOST_ERROR = 0.1, 3.0  # of local smoothing, in those that the members say
@@ -135,7 +135,8 @@ class WindowForecaster(BaseForecaster):
         """Smooth each series for itself; the tail, forecast before it is learned from, says with what share."""
         sizes = {"season_length": self.season_length_, "horizon": int(self.horizon)}
         before, all_of_it = effects_of(split, choice, past_only, **sizes)
-        local = LocalSmoothing.fitted(self.panel_, split.cuts, before, **sizes)
+        methods = LocalSmoothing.methods(split.ends)
+        local = LocalSmoothing.fitted(self.panel_, split.cuts, before, **sizes, methods=methods)
         prior = local.n_methods / (local.n_methods + 1) if choice.penalty is None else 0.0
         share = np.where(is_mostly_at_its_end(self.panel_), 0.0, prior)
         if checks:
@@ -143,7 +144,7 @@ class WindowForecaster(BaseForecaster):
             checks = [replace(check, forecast=check.forecast + correction) for check in checks]
         if share.any():
             if self.refit_tail:
-                local = LocalSmoothing.fitted(self.panel_, split.ends, all_of_it, **sizes)
+                local = LocalSmoothing.fitted(self.panel_, split.ends, all_of_it, **sizes, methods=methods)
             local = replace(local, share=share)
             self.local_ = replace(local, width=self._local_widths(local, split))
         return checks
@@ -159,8 +160,8 @@ class WindowForecaster(BaseForecaster):
         moved, error = correction / unit, np.where(known, truth - forecast, 0.0) / unit
         size = np.sqrt(np.maximum((moved**2 * known).sum(1), (error**2).sum(1)) / np.maximum(known.sum(1), 1))
         at = series, panel.first[series] + positions
-        deviation = LOCAL_DEVIATION if len(np.unique(at[1])) >= 2 * horizon else ONE_TIME_DEVIATION
-        deviation = deviation if prior else PRIOR_DEVIATION
+        is_one_time = local.n_methods > 1 and np.median(split.ends - split.cuts) < 2 * horizon
+        deviation = (ONE_TIME_DEVIATION if is_one_time else LOCAL_DEVIATION) if prior else PRIOR_DEVIATION
         common = share_to_keep(moved, error, known, *at, prior=prior, deviation=deviation, size=size)
         share = shares_of_series(moved, error, known, series, positions, panel.n_series, common)
         is_used = (share > LEAST_SHARE) & ~is_mostly_at_its_end(panel)
