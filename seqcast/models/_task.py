@@ -191,7 +191,7 @@ def choose(
     where there are few horizons to judge by. Where series may have a unit root, or the last value is best on the tail,
     it gives way only where the gain is beyond doubt or 20 %, or where the last season is better than the last value:
     for that, where the tail holds few horizons, the stretches before it are forecast too, each from what lies before
-    it. Logarithms are the only transform where the spread of growing series says so.
+    it. Logarithms are the only transform where the spread of growing series says so; else there is none of few windows.
 
     Returns
     -------

@@ -30,8 +30,9 @@ class RidgeForecaster(WindowForecaster):
         As given or chosen, like the penalty of the first member; ``members_`` holds all, `choices_` the errors of what
         was tried on the validation tail.
     local_share_ : ndarray of shape (n_series,)
-        Of local smoothing in the forecasts of each series: a half, or more or less by what its tail says and those of
-        all; 0 where it is not used, as of series of which more than half of the values are the lowest or the highest.
+        Of local smoothing in the forecasts of each series: a half (two thirds of short series, none where the last
+        value was chosen), or more or less by what its tail says and those of all; 0 where it is not used, as of series
+        of which more than half of the values are the lowest or the highest.
     widths_ : SeasonalWidths or None
         ``widths_.factors`` (n_series + 1, season_length): what spreads are multiplied by at each phase of the season;
         the last row is of series that fit did not see.
@@ -51,10 +52,16 @@ class RidgeForecaster(WindowForecaster):
     phases of a day are those of its clock, while the lags of the window count steps.
 
     Local smoothing is for seasons of up to 24 steps and panels of up to four million rows, with ``lookback="auto"``,
-    without calendar columns, and unless the last value was chosen: level, damped trend or return to the mean, and
-    season, of values or of logarithms, are averaged by Akaike's weights. It reads the last 1,000 rows of a series, less
-    the effects of known covariates. The quantiles move with the forecast and are as wide as its errors in fit say too,
-    by its share; paths written on step by step go without. Its share and the verdict come from one tail.
+    without calendar columns: level, damped trend or return to the mean, and season, of values or of logarithms, are
+    averaged by Akaike's weights; where the usual series has up to 512 rows, levels that drift, as in the Theta method,
+    stand beside them and count alike, and no forecast lies far outside the values of its series. It reads the last
+    1,000 rows of a series, less the effects of known covariates. The quantiles move with the forecast and are as wide
+    as its errors in fit say too, by its share; paths written on step by step go without. Its share and the verdict come
+    from one tail.
+
+    Of fewer than 200 windows no transform is tried but the logarithm, which growing series may ask for, and the errors
+    that tell the quantiles count with both signs and as those of Student's distribution, with as many degrees of
+    freedom as there are whole horizons of unrelated series, less one.
 
     Examples
     --------
