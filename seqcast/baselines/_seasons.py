@@ -7,7 +7,14 @@ from statsmodels.tsa.stattools import acf
 from seqcast.baselines._values import is_constant
 from seqcast.panel import Floats
 
-__all__ = ["LONGEST_SEASON", "has_strong_season", "is_autocorrelated", "without_long_season", "without_season"]
+__all__ = [
+    "LONGEST_SEASON",
+    "has_strong_season",
+    "hidden_noise",
+    "is_autocorrelated",
+    "without_long_season",
+    "without_season",
+]
 
 LONGEST_SEASON = 24  # longer ones have too many states to estimate
 _STRONG = 0.64  # Hyndman & Athanasopoulos (2021), section 9.9
@@ -43,3 +50,15 @@ def without_long_season(values: Floats, season_length: int) -> tuple[Floats, Flo
     if not has_strong_season(values, season_length):
         return values, np.zeros(1), 1
     return *without_season(values, season_length), 1
+
+
+def hidden_noise(values: Floats, season_length: int) -> float:
+    """Deviation about trend and season, some of which STL may have taken for season; 0 if there are many cycles.
+
+    A line through each phase of two cycles meets all values. So it is that of values a cycle apart.
+    """
+    n_cycles = len(values) / season_length
+    if season_length == 1 or n_cycles >= _CYCLES:
+        return 0.0
+    rest = values - STL(values, period=season_length, seasonal=_CYCLES).fit().trend
+    return float(np.std(rest[season_length:] - rest[:-season_length]) * np.sqrt((1 + 1 / n_cycles) / 2))

@@ -13,6 +13,7 @@ from seqcast.baselines._regressors import Regressors, count_waves
 from seqcast.baselines._seasons import (
     LONGEST_SEASON,
     has_strong_season,
+    hidden_noise,
     is_autocorrelated,
     without_long_season,
     without_season,
@@ -42,6 +43,7 @@ class SeasonForecaster(SeriesForecaster):
             mean, spread = arima_moments(ArimaForm(**state["arima"]), plain, table, origins, horizon)
         ahead = season[origins[:, None] + np.arange(horizon)]  # (n, horizon)
         mean, spread = (mean * ahead, spread * np.abs(ahead)) if state["multiplies"] else (mean + ahead, spread)
+        spread = np.maximum(spread, state.get("least_spread", 0.0))  # files of 0.1.0 have none
         is_empty = np.concatenate([[0], np.cumsum(~np.isnan(values))])[origins, None] == 0
         return np.where(is_empty, state["mean"], mean), np.where(is_empty, state["spread"], spread)
 
@@ -76,8 +78,9 @@ class ETS(SeasonForecaster):
     """
 
     def _fit_series(self, values: Floats, features: Floats) -> State:
-        known, cycle, m = without_long_season(without_gaps(values), self.season_length_)
-        return _state(values, cycle, ets=fit_ets(known, m))
+        known = without_gaps(values)
+        plain, cycle, m = without_long_season(known, self.season_length_)
+        return _state(values, cycle, ets=fit_ets(plain, m), least_spread=hidden_noise(known, len(cycle)))
 
 
 @parameters
@@ -106,8 +109,9 @@ class Theta(SeasonForecaster):
     """
 
     def _fit_series(self, values: Floats, features: Floats) -> State:
-        plain, cycle, m = without_long_season(without_gaps(values), self.season_length_)
-        multiplies = False
+        known = without_gaps(values)
+        plain, cycle, m = without_long_season(known, self.season_length_)
+        multiplies, least = False, hidden_noise(known, len(cycle))
         if is_autocorrelated(plain, m):
             multiplies = bool(plain.min() > 0)
             model = "multiplicative" if multiplies else "additive"
@@ -120,7 +124,8 @@ class Theta(SeasonForecaster):
             found = ThetaModel(plain / unit, deseasonalize=False).fit().params
             slope, alpha = float(found["b0"] * unit), float(found["alpha"])
         form = EtsForm("add", "none", float(plain[0]) - slope / 2, slope / 2, alpha=alpha, phi=1.0)
-        return _state(values, cycle, multiplies=multiplies, ets=replace(form, sigma=one_step_sigma(form, plain, 2)))
+        form = replace(form, sigma=one_step_sigma(form, plain, 2))
+        return _state(values, cycle, multiplies=multiplies, ets=form, least_spread=least)
 
 
 @parameters
@@ -172,7 +177,7 @@ class STLForecaster(SeasonForecaster):
     -----
     The season may change slowly over the history (smoothed over 11 cycles [1]_). It is estimated in fit, and all
     forecasts use its last cycle. Without two full periods the model forecasts the series as it is. Intervals are those
-    of the rest: the season counts as known.
+    of the rest: the season counts as known, but of fewer than eleven cycles, whose noise may stand in it.
 
     References
     ----------
@@ -192,12 +197,15 @@ class STLForecaster(SeasonForecaster):
 
     def _fit_series(self, values: Floats, features: Floats) -> State:
         known, cycle = without_gaps(values), np.zeros(1)
+        plain = known
         if 2 <= self.season_length_ <= len(known) // 2:
-            known, cycle = without_season(known, self.season_length_)
+            plain, cycle = without_season(known, self.season_length_)
+        least = hidden_noise(known, len(cycle))
         if self.model == "ets":
-            return _state(values, cycle, ets=fit_ets(known, 1))
+            return _state(values, cycle, ets=fit_ets(plain, 1), least_spread=least)
         nothing = np.empty((len(known), 0))
-        return _state(values, cycle, arima=fit_arima(known, nothing, 1, 0), regressors=Regressors.of(nothing))
+        model, regressors = fit_arima(plain, nothing, 1, 0), Regressors.of(nothing)
+        return _state(values, cycle, arima=model, regressors=regressors, least_spread=least)
 
 
 def _state(
@@ -205,6 +213,7 @@ def _state(
     cycle: Floats,
     *,
     multiplies: bool = False,
+    least_spread: float = 0.0,
     ets: EtsForm | None = None,
     arima: ArimaForm | None = None,
     regressors: Regressors | None = None,
@@ -217,5 +226,6 @@ def _state(
         "spread": float(np.nanstd(values)),
         "cycle": cycle,
         "multiplies": multiplies,
+        "least_spread": least_spread,
         **{name: vars(model) for name, model in models.items() if model is not None},
     }
