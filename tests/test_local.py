@@ -107,6 +107,26 @@ def test_short_series_are_smoothed_with_drift_too():
     assert_allclose([short.shares[drifts].sum(), short.shares[~drifts].sum()], 1, rtol=1e-3)
 
 
+def test_forecasts_of_short_series_are_bounded_by_what_lies_before_the_origin():
+    y = pd.Series(np.random.default_rng(0).normal(size=24).cumsum())
+    local, at = RidgeForecaster(horizon=4).fit(y).local_, (np.array([0]), np.array([15]))
+    found = []
+    for values in (y, y.where(y.index < 15, 1e6)):  # what comes later does not matter
+        panel = RidgeForecaster(horizon=4).fit(values).panel_
+        found.append(local.bounded(np.array([[-1e9, y[14], 1e9]]), panel, *at)[0])
+    low, high = y[:15].min(), y[:15].max()
+    assert_allclose(found, [[2 * low - high, y[14], 2 * high - low]] * 2)
+
+
+def test_known_covariates_may_lead_far_outside_the_values():
+    random = np.random.default_rng(0)
+    X = pd.DataFrame({"x": np.r_[random.normal(size=120), [6.0, 8.0, 6.0, 8.0]]}, pd.RangeIndex(124))
+    y = (50 + 10 * X["x"] + random.normal(size=124)).rename("y")
+    model = RidgeForecaster(horizon=4).fit(X[:120], y[:120])
+    assert model.local_.effects is not None
+    assert model.forecast(X=X[120:]).max() > 1.05 * (2 * y[:120].max() - y[:120].min())
+
+
 @pytest.mark.parametrize("drift", [0.0, 0.4])
 def test_walks_are_smoothed_as_far_as_the_tail_says_so(drift):
     """Series that get the last value: steady growth shows on their tail, and walks have none."""

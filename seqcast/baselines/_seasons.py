@@ -1,10 +1,11 @@
 """Whether a series has a season, and the series without it."""
 
 import numpy as np
+from scipy.stats import median_abs_deviation
 from statsmodels.tsa.seasonal import STL
 from statsmodels.tsa.stattools import acf
 
-from seqcast.baselines._values import is_constant
+from seqcast.baselines._values import first_observed, is_constant, without_gaps
 from seqcast.panel import Floats
 
 __all__ = [
@@ -55,10 +56,15 @@ def without_long_season(values: Floats, season_length: int) -> tuple[Floats, Flo
 def hidden_noise(values: Floats, season_length: int) -> float:
     """Deviation about trend and season, some of which STL may have taken for season; 0 if there are many cycles.
 
-    A line through each phase of two cycles meets all values. So it is that of values a cycle apart.
+    A line through each phase of two cycles meets all values. So it is that of values a cycle apart, by their median
+    absolute deviation, which shifts of the level leave alone; of observed values only.
     """
-    n_cycles = len(values) / season_length
+    known, observed = without_gaps(values), ~np.isnan(values[first_observed(values) :])
+    n_cycles = len(known) / season_length
     if season_length == 1 or n_cycles >= _CYCLES:
         return 0.0
-    rest = values - STL(values, period=season_length, seasonal=_CYCLES).fit().trend
-    return float(np.std(rest[season_length:] - rest[:-season_length]) * np.sqrt((1 + 1 / n_cycles) / 2))
+    rest = known - STL(known, period=season_length, seasonal=_CYCLES).fit().trend
+    change = (rest[season_length:] - rest[:-season_length])[observed[season_length:] & observed[:-season_length]]
+    if not len(change):
+        return 0.0
+    return float(median_abs_deviation(change, scale="normal") * np.sqrt((1 + 1 / n_cycles) / 2))

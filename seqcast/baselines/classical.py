@@ -78,9 +78,8 @@ class ETS(SeasonForecaster):
     """
 
     def _fit_series(self, values: Floats, features: Floats) -> State:
-        known = without_gaps(values)
-        plain, cycle, m = without_long_season(known, self.season_length_)
-        return _state(values, cycle, ets=fit_ets(plain, m), least_spread=hidden_noise(known, len(cycle)))
+        plain, cycle, m = without_long_season(without_gaps(values), self.season_length_)
+        return _state(values, cycle, ets=fit_ets(plain, m), least_spread=hidden_noise(values, len(cycle)))
 
 
 @parameters
@@ -109,9 +108,8 @@ class Theta(SeasonForecaster):
     """
 
     def _fit_series(self, values: Floats, features: Floats) -> State:
-        known = without_gaps(values)
-        plain, cycle, m = without_long_season(known, self.season_length_)
-        multiplies, least = False, hidden_noise(known, len(cycle))
+        plain, cycle, m = without_long_season(without_gaps(values), self.season_length_)
+        multiplies, least = False, hidden_noise(values, len(cycle))
         if is_autocorrelated(plain, m):
             multiplies = bool(plain.min() > 0)
             model = "multiplicative" if multiplies else "additive"
@@ -196,14 +194,13 @@ class STLForecaster(SeasonForecaster):
     model: str = option("ets", one_of("ets", "arima"), "Model of the series without its season.")
 
     def _fit_series(self, values: Floats, features: Floats) -> State:
-        known, cycle = without_gaps(values), np.zeros(1)
-        plain = known
-        if 2 <= self.season_length_ <= len(known) // 2:
-            plain, cycle = without_season(known, self.season_length_)
-        least = hidden_noise(known, len(cycle))
+        plain, cycle = without_gaps(values), np.zeros(1)
+        if 2 <= self.season_length_ <= len(plain) // 2:
+            plain, cycle = without_season(plain, self.season_length_)
+        least = hidden_noise(values, len(cycle))
         if self.model == "ets":
             return _state(values, cycle, ets=fit_ets(plain, 1), least_spread=least)
-        nothing = np.empty((len(known), 0))
+        nothing = np.empty((len(plain), 0))
         model, regressors = fit_arima(plain, nothing, 1, 0), Regressors.of(nothing)
         return _state(values, cycle, arima=model, regressors=regressors, least_spread=least)
 

@@ -237,17 +237,25 @@ def residual_spread(network: ForecastNetwork, train: Sample, tail: Sample | None
     """
     fitted, are_few = _typical_errors(network, train), len(train.rows) < FEWEST_WINDOWS
     scale = _root_mean_squares(fitted)  # (horizon,)
-    shape = fitted / scale
-    spread = _quantiles(np.concatenate([shape, -shape]) if are_few else shape) * scale[:, None]
+    spread = _quantiles(fitted / scale, both_signs=are_few) * scale[:, None]
     if are_few:
-        n_degrees = n_horizons(fitted, train.windows.positions(train.rows).cpu().numpy()) - 1
         outer = LEVELS != 0.5
-        spread[:, outer] *= student.ppf(LEVELS[outer], max(n_degrees, 2)) / ndtri(LEVELS[outer])
+        n_degrees = max(_n_independent(fitted, train) - 1, 2)
+        spread[:, outer] *= student.ppf(LEVELS[outer], n_degrees) / ndtri(LEVELS[outer])
     if isinstance(network.head, QuantileHead):
         spread = spread - spread[:, LEVELS == 0.5]
     if tail is None:
         return spread
     return spread * max(np.sqrt(np.nanmean((_typical_errors(network, tail) / scale) ** 2)), 1.0)
+
+
+def _n_independent(errors: Floats, sample: Sample) -> float:
+    """Whole horizons of unrelated series in errors (n, horizon); series are taken to begin, or to end, together."""
+    positions = sample.windows.positions(sample.rows).cpu().numpy()
+    series = np.cumsum(np.diff(positions, prepend=positions[0] - 1) <= 0)
+    last = np.zeros(series[-1] + 1, np.int64)
+    np.maximum.at(last, series, positions)
+    return min(n_horizons(errors, positions), n_horizons(errors, positions - last[series]))
 
 
 def _typical_errors(network: ForecastNetwork, sample: Sample) -> Floats:
@@ -278,9 +286,10 @@ def _root_mean_squares(errors: Floats) -> Floats:
     return np.maximum(np.sqrt((squares.sum(0) + 5 * pooled) / (count + 5)), 1e-9)
 
 
-def _quantiles(errors: Floats) -> Floats:
+def _quantiles(errors: Floats, *, both_signs: bool = False) -> Floats:
     """By step where there are 50 errors or more; else of all steps together."""
     count = (~np.isnan(errors)).sum(0)
+    errors = np.concatenate([errors, -errors]) if both_signs else errors
     if count.min() >= 50:
         return np.nanquantile(errors, LEVELS, axis=0).T
     shape = np.nanquantile(errors, LEVELS) if count.sum() else np.zeros(len(LEVELS))

@@ -118,18 +118,28 @@ class LocalSmoothing:
         return len({Kind(*kind).drifts for kind in self.kinds})
 
     def moved(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
-        """Forecasts (n, horizon, n_outputs), the middle one the last, with smoothing by its share, and spread anew.
-
-        What lies far outside the values of a short series counts as if it were at the bounds of smoothing: a ridge of a
-        few windows may explode.
-        """
+        """Forecasts (n, horizon, n_outputs), the middle one the last, with smoothing by its share, and spread anew."""
         middle, number = found[..., -1:], self._number(panel)[series]
         smoothed = self.forecast(panel, series, positions, found.shape[1])[..., None]
         share, width = (x[number, None, None] for x in (self.share, self._widths))
         is_moved = ~np.isnan(smoothed)
-        bounded = np.clip(middle, *_bounds(panel, series, positions)) if self.n_methods > 1 else middle
+        bounded = self.bounded(middle[..., 0], panel, series, positions)[..., None]
         center = np.where(is_moved, bounded + share * (smoothed - bounded), middle)
         return center + np.where(is_moved, width, 1.0) * (found - middle)
+
+    def bounded(self, forecast: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
+        """Forecasts (n, horizon) of others, those of short series no farther outside the values than smoothing goes.
+
+        A ridge of a few windows may explode. Known covariates may rightly ask for more.
+        """
+        if self.n_methods == 1 or self.effects:
+            return forecast
+        low, high = np.empty((2, len(panel.values)))
+        for rows in map(panel.series, range(panel.n_series)):
+            low[rows], high[rows] = (f.accumulate(panel.values[rows]) for f in (np.fmin, np.fmax))
+        last = panel.indptr[series, None] + np.maximum(positions[:, None] - 1, 0)
+        low, high = low[last], high[last]  # (n, 1) each
+        return np.clip(forecast, low - (high - low), high + (high - low))
 
     @property
     def _widths(self) -> Floats:
@@ -225,17 +235,6 @@ class _Windows:
         """Whether windows (n,) are positive, if that is needed, and hold two seasons and something more."""
         enough = self.lengths >= 2 * season + 2
         return enough & self.are_positive() if is_log else enough
-
-
-def _bounds(panel: Panel, series: Integers, positions: Integers) -> tuple[Floats, Floats]:
-    """What lies as far outside the values before each origin as these are apart, (n, 1, 1) each."""
-    low, high = np.empty((2, len(panel.values)))
-    for i in range(panel.n_series):
-        values = panel.values[panel.series(i)]
-        low[panel.series(i)], high[panel.series(i)] = np.fmin.accumulate(values), np.fmax.accumulate(values)
-    last = panel.indptr[series] + np.maximum(positions - 1, 0)
-    low, high = (x[last, None, None] for x in (low, high))
-    return low - (high - low), high + (high - low)
 
 
 def is_mostly_at_its_end(panel: Panel) -> NDArray[np.bool_]:

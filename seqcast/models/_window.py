@@ -155,6 +155,7 @@ class WindowForecaster(BaseForecaster):
         """What share of each series local smoothing is to have, and what the common one adds to the tail."""
         panel, horizon = self.panel_, int(self.horizon)
         series, positions, truth = tail_truth(panel, split, horizon)
+        found, forecast = forecast, local.bounded(forecast, panel, series, positions)
         correction = np.nan_to_num(local.forecast(panel, series, positions, horizon) - forecast)
         known, unit = (~np.isnan(truth)).astype(float), scales(self, panel)[series, None]
         moved, error = correction / unit, np.where(known, truth - forecast, 0.0) / unit
@@ -166,7 +167,8 @@ class WindowForecaster(BaseForecaster):
         share = shares_of_series(moved, error, known, series, positions, panel.n_series, common)
         is_used = (share > LEAST_SHARE) & ~is_mostly_at_its_end(panel)
         common_share = np.where(is_used, common, 0.0)[series, None]  # each series' own would flatter the verdict
-        return np.where(is_used, share, 0.0), common_share * correction
+        moved = np.where(is_used[series, None], forecast - found, 0.0) + common_share * correction
+        return np.where(is_used, share, 0.0), moved
 
     def _local_widths(self, local: LocalSmoothing, split: Split) -> Floats:
         """How wide the quantiles of each series are to be, in those of the members, (n_series,).

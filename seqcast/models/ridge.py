@@ -54,7 +54,7 @@ class RidgeForecaster(WindowForecaster):
     Local smoothing is for seasons of up to 24 steps and panels of up to four million rows, with ``lookback="auto"``,
     without calendar columns: level, damped trend or return to the mean, and season, of values or of logarithms, are
     averaged by Akaike's weights; where the usual series has up to 512 rows, levels that drift, as in the Theta method,
-    stand beside them and count alike, and no forecast lies far outside the values of its series. It reads the last
+    stand beside them and count alike, and forecasts without known covariates stay near the values. It reads the last
     1,000 rows of a series, less the effects of known covariates. The quantiles move with the forecast and are as wide
     as its errors in fit say too, by its share; paths written on step by step go without. Its share and the verdict come
     from one tail.
