@@ -120,7 +120,7 @@ def test_forecasts_of_short_series_are_bounded_by_what_lies_before_the_origin():
 
 def test_known_covariates_may_lead_far_outside_the_values():
     random = np.random.default_rng(0)
-    X = pd.DataFrame({"x": np.r_[random.normal(size=120), [6.0, 8.0, 6.0, 8.0]]}, pd.RangeIndex(124))
+    X = pd.DataFrame({"x": np.r_[random.normal(size=120), [9.0, 12.0, 9.0, 12.0]]}, pd.RangeIndex(124))
     y = (50 + 10 * X["x"] + random.normal(size=124)).rename("y")
     model = RidgeForecaster(horizon=4).fit(X[:120], y[:120])
     assert model.local_.effects is not None
