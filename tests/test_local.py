@@ -116,6 +116,9 @@ def test_forecasts_of_short_series_are_bounded_by_what_lies_before_the_origin():
         found.append(local.bounded(np.array([[-1e9, y[14], 1e9]]), panel, *at)[0])
     low, high = y[:15].min(), y[:15].max()
     assert_allclose(found, [[2 * low - high, y[14], 2 * high - low]] * 2)
+    late = RidgeForecaster(horizon=4).fit(pd.DataFrame({"a": y, "late": y.where(y.index > 21)}))
+    assert local.bounded(np.array([[9.0, 1e9]]), late.panel_, np.array([1]), np.array([10])).tolist() == [[9.0, 1e9]]
+    assert np.isfinite(late.forecast(interval=0.8)).all(axis=None)
 
 
 def test_known_covariates_may_lead_far_outside_the_values():

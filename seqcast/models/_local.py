@@ -138,8 +138,8 @@ class LocalSmoothing:
         for rows in map(panel.series, range(panel.n_series)):
             low[rows], high[rows] = (f.accumulate(panel.values[rows]) for f in (np.fmin, np.fmax))
         last = panel.indptr[series, None] + np.maximum(positions[:, None] - 1, 0)
-        low, high = low[last], high[last]  # (n, 1) each
-        return np.clip(forecast, low - (high - low), high + (high - low))
+        low, high = low[last], high[last]  # (n, 1) each, NaN where nothing is known
+        return np.fmax(np.fmin(forecast, high + (high - low)), low - (high - low))
 
     @property
     def _widths(self) -> Floats:
