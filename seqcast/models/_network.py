@@ -252,8 +252,9 @@ class NetworkForecaster(WindowForecaster):
         normalization = "mean" if self.normalization == "auto" else self.normalization  # a rare count's last value is 0
         return {**super()._wanted(panel), "target_transform": "count", "normalization": normalization}
 
-    def _is_local(self, choice: Choice) -> bool:
-        return bool(self.linear_skip) and self.loss not in DISTRIBUTIONS and super()._is_local(choice)
+    @property
+    def _is_local(self) -> bool:
+        return bool(self.linear_skip) and self.loss not in DISTRIBUTIONS and super()._is_local
 
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device

@@ -98,7 +98,7 @@ class WindowForecaster(BaseForecaster):
         for member in self.members_:
             member.settle()
         self.local_: LocalSmoothing | None = None
-        if self._is_local(choices[0]) and LocalSmoothing.suits(split.ends, self.season_length_):
+        if self._is_local and LocalSmoothing.suits(split.ends, self.season_length_):
             checks = self._smooth_locally(split, choices[0], past_only, checks)
         self.widths_: SeasonalWidths | None = None
         self.widths_ = self._seasonal_widths(split, checks)
@@ -155,7 +155,7 @@ class WindowForecaster(BaseForecaster):
         """What share of each series local smoothing is to have, and what the common one adds to the tail."""
         panel, horizon = self.panel_, int(self.horizon)
         series, positions, truth = tail_truth(panel, split, horizon)
-        found, forecast = forecast, local.bounded(forecast, panel, series, positions)
+        members, forecast = forecast, local.bounded(forecast, panel, series, positions)
         correction = np.nan_to_num(local.forecast(panel, series, positions, horizon) - forecast)
         known, unit = (~np.isnan(truth)).astype(float), scales(self, panel)[series, None]
         moved, error = correction / unit, np.where(known, truth - forecast, 0.0) / unit
@@ -167,8 +167,8 @@ class WindowForecaster(BaseForecaster):
         share = shares_of_series(moved, error, known, series, positions, panel.n_series, common)
         is_used = (share > LEAST_SHARE) & ~is_mostly_at_its_end(panel)
         common_share = np.where(is_used, common, 0.0)[series, None]  # each series' own would flatter the verdict
-        moved = np.where(is_used[series, None], forecast - found, 0.0) + common_share * correction
-        return np.where(is_used, share, 0.0), moved
+        change = np.where(is_used[series, None], forecast - members, 0.0) + common_share * correction
+        return np.where(is_used, share, 0.0), change
 
     def _local_widths(self, local: LocalSmoothing, split: Split) -> Floats:
         """How wide the quantiles of each series are to be, in those of the members, (n_series,).
@@ -216,8 +216,9 @@ class WindowForecaster(BaseForecaster):
             tail = tail._replace(quantiles=tail.quantiles + moved)
         return SeasonalWidths.fitted(panel, fit, tail, season_length)
 
-    def _is_local(self, choice: Choice) -> bool:
-        """Whether local smoothing is wanted, and may do as well as what was chosen."""
+    @property
+    def _is_local(self) -> bool:
+        """Whether series are to be smoothed for themselves; what is given or asked for beside may speak against it."""
         return self.local_smoothing and self.lookback == "auto" and not self.calendar_
 
     def _judged(self, split: Split, checks: list[TailCheck]) -> dict[str, Any] | None:
