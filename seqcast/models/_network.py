@@ -298,10 +298,9 @@ class NetworkForecaster(WindowForecaster):
         return member
 
     def _architecture(self, choice: Choice, past_only: tuple[bool, ...]) -> dict[str, Any]:
-        patch_length = self.patch_length
-        if patch_length == "auto":
-            patch_length = patch_length_for(choice.lookback, self.season_length_)
-        names = ("hidden_size", "n_layers", "dropout", "linear_skip", *self._backbone_options)
+        is_given = self.patch_length != "auto"
+        patch_length = self.patch_length if is_given else patch_length_for(choice.lookback, self.season_length_)
+        names = "hidden_size", "n_layers", "dropout", "linear_skip", *self._backbone_options
         own = {name: getattr(self, name) for name in names} | {"patch_length": patch_length}
         own["levels"] = tuple(sorted(set(self.quantiles))) if self.loss == "quantile" else ()
         own["distribution"] = self.loss if self.loss in DISTRIBUTIONS else ""
