@@ -61,7 +61,7 @@ class ETS(SeasonForecaster):
     absent, additive or, with multiplicative errors, multiplicative [1]_. statsmodels estimates the parameters by
     maximum likelihood. A season needs two full periods. One longer than 24 steps is taken off first by STL if it is
     strong, and its last cycle goes on. A masked step moves the states by their trend only. Quantiles are normal, with
-    the variances of the form.
+    the variances of the form, and of fewer than eleven such cycles at least that of values a cycle apart.
 
     References
     ----------
@@ -90,8 +90,8 @@ class Theta(SeasonForecaster):
     -----
     The average of the trend line and the smoothed line of doubled curvature [1]_ is this smoothing with drift [2]_.
     Where the autocorrelation at the season is significant at 10 %, the season is taken off first by classical
-    decomposition, multiplicative for positive values; a strong one longer than 24 steps by STL. Slope and smoothing
-    constant are estimated by statsmodels.
+    decomposition, multiplicative for positive values; a strong one longer than 24 steps by STL, with quantiles as those
+    of `ETS`. Slope and smoothing constant are estimated by statsmodels.
 
     References
     ----------
