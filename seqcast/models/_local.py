@@ -14,7 +14,15 @@ from seqcast.models._effects import Effects, smoothing_and_slopes
 from seqcast.models._task import Choice, Split, make_task
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import fill_gaps
-from seqcast.networks.smoothing import decomposed, drift_forms, smoothed, smoothing_errors, smoothing_forms
+from seqcast.networks.smoothing import (
+    Start,
+    decomposed,
+    drift_forms,
+    largest_error,
+    smoothed,
+    smoothing_errors,
+    smoothing_forms,
+)
 from seqcast.panel import Panel
 from seqcast.seasons import WEEK
 from seqcast.training import Sample
@@ -30,6 +38,7 @@ LONGEST_SEASON = 24  # of which exponential smoothing can keep a profile
 SHORT = 512  # rows of a usual series; the line through many more says little of the next steps
 N_FORMS = 5  # of each kind, that are kept for a series
 FAR = 0.5  # weight of the errors of a whole horizon beside those of one step
+BETWEEN = 0.05  # weight of the likelihoods between methods: their errors are dependent, and drift is a prior
 NEGLIGIBLE = 1e-4  # share of a form that is left out
 CHUNK, ORIGINS = 128, 1024  # series that are fitted, and origins that are forecast, at a time
 
@@ -39,7 +48,8 @@ class Kind(NamedTuple):
 
     season: int  # in steps; 1 is none
     is_log: bool  # logarithms are smoothed
-    drifts: bool = False  # the trend is half the slope of the line through the series; files of 0.1.0 have none such
+    drifts: bool = False  # the trend is half the slope of the line through the series
+    clips: bool = False  # no error counts as more than `largest_error`; files of 0.1.0 have neither this nor that
 
 
 @dataclass(frozen=True)
@@ -49,13 +59,16 @@ class LocalSmoothing:
     A kind has a season or none, and smooths values or, where all are positive, their logarithms; a form of it is given
     by the shares of an error that its states take. They are compared by the squared errors of one step and of whole
     horizons, whose likelihoods count alike. Short series are also smoothed with drift, as the Theta method does [2]_;
-    both methods count alike. What is smoothed is what known covariates leave of a series.
+    between both methods the likelihoods count little. Outliers of short series are clipped [3]_. What is smoothed is
+    what known covariates leave of a series.
 
     References
     ----------
     .. [1] Burnham, K. P. and Anderson, D. R. (2002). Model Selection and Multimodel Inference. Springer.
     .. [2] Hyndman, R. J. and Billah, B. (2003). Unmasking the Theta method. International Journal of Forecasting,
        19(2), 287-290.
+    .. [3] Gelper, S., Fried, R. and Croux, C. (2010). Robust forecasting with exponential and Holt-Winters smoothing.
+       Journal of Forecasting, 29(3), 285-300.
     """
 
     ids: tuple[Any, ...]
@@ -93,7 +106,10 @@ class LocalSmoothing:
         seasons = [1, season_length, WEEK * season_length] if season_length > 1 else [1]
         if 4 * seasons[-1] > min(np.median(ends), MAX_ROWS):
             seasons = seasons[:2]
-        kinds = [Kind(season, is_log, drifts) for drifts, season, is_log in product(methods, seasons, (False, True))]
+        clips = len(methods) > 1
+        kinds = [
+            Kind(season, is_log, drifts, clips) for drifts, season, is_log in product(methods, seasons, (False, True))
+        ]
         order = np.argsort(ends, kind="stable")  # series of about one length make a part
         parts = np.array_split(order, -(-len(order) // CHUNK))
         found = [_likely(_Windows.of(panel, part, ends[part], season_length), kinds, horizon) for part in parts]
@@ -165,16 +181,16 @@ class LocalSmoothing:
         total = torch.zeros(len(number), horizon, dtype=torch.float64)
         weight = torch.zeros(len(number), 1, dtype=torch.float64)
         for kind, forms, shares in zip(self.kinds, self.forms, self.shares, strict=True):
-            season, is_log, drifts = Kind(*kind)  # pickles of 0.1.0 have pairs
-            own = torch.from_numpy(shares[:, number]).double() * windows.allow(season, is_log)  # (N_FORMS, n)
+            kind = Kind(*kind)  # pickles of 0.1.0 have pairs
+            own = torch.from_numpy(shares[:, number]).double() * windows.allow(kind)  # (N_FORMS, n)
             used = (own > 0).any(1)
             if not used.any():
                 continue
-            own, (z, center, unit) = own[used, :, None], windows.values(is_log)
+            own, (z, center, unit) = own[used, :, None], windows.values(kind.is_log)
             mine = torch.from_numpy(forms[:, number])[used]
-            start = decomposed(z, season, windows.lengths, drifts=drifts)
-            ahead = smoothed(z, season, mine, horizon, start, windows.lengths).double() * unit + center
-            total += torch.where(own > 0, own * (ahead.exp() if is_log else ahead), 0.0).sum(0)
+            ahead = smoothed(z, kind.season, mine, horizon, windows.start(z, kind), windows.lengths)
+            ahead = ahead.double() * unit + center
+            total += torch.where(own > 0, own * (ahead.exp() if kind.is_log else ahead), 0.0).sum(0)
             weight += own.sum(0)
         values = windows.z * windows.unit + windows.center
         low = values.nan_to_num(nan=torch.inf).amin(1, keepdim=True)
@@ -231,10 +247,15 @@ class _Windows:
         unit = torch.where(spread > 0, spread, 1.0)
         return ((logs - center) / unit).float(), center, unit
 
-    def allow(self, season: int, is_log: bool) -> torch.Tensor:
+    def start(self, z: torch.Tensor, kind: Kind) -> Start:
+        """The states before the first of these values."""
+        start = decomposed(z, kind.season, self.lengths, drifts=kind.drifts)
+        return start._replace(limit=largest_error(z, start.profile, self.observed)) if kind.clips else start
+
+    def allow(self, kind: Kind) -> torch.Tensor:
         """Whether windows (n,) are positive, if that is needed, and hold two seasons and something more."""
-        enough = self.lengths >= 2 * season + 2
-        return enough & self.are_positive() if is_log else enough
+        enough = self.lengths >= 2 * kind.season + 2
+        return enough & self.are_positive() if kind.is_log else enough
 
 
 def is_mostly_at_its_end(panel: Panel) -> NDArray[np.bool_]:
@@ -272,27 +293,27 @@ def effects_of(
 def _likely(windows: _Windows, kinds: list[Kind], horizon: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The most likely forms (n_kinds, N_FORMS, n_series, 5) of the series, and their shares."""
     n, found, lowest = windows.lengths.clamp(min=1), [], []
-    for season, is_log, drifts in kinds:
-        forms = drift_forms(season) if drifts else smoothing_forms(season)
-        z, center, unit = windows.values(is_log)
-        start = decomposed(z, season, windows.lengths, drifts=drifts)
-        errors = smoothing_errors(z, season, forms[:, None], horizon, start, windows.lengths)
+    for kind in kinds:
+        forms = drift_forms(kind.season) if kind.drifts else smoothing_forms(kind.season)
+        z, center, unit = windows.values(kind.is_log)
+        errors = smoothing_errors(z, kind.season, forms[:, None], horizon, windows.start(z, kind), windows.lengths)
         near, far = ((error.double() + 1e-12).log() for error in errors)  # (n_forms, n)
-        k = _n_parameters(forms, season)[:, None]
+        k = _n_parameters(forms, kind.season)[:, None]
         scores = n * torch.lerp(near, far, FAR) + 2 * k * n / (n - k - 1).clamp(min=1)  # AICc, up to a constant
         scores += 2 * n * unit[:, 0].log()
-        if is_log:
+        if kind.is_log:
             scores += 2 * (z * unit + center).nansum(1)
-        scores[:, ~windows.allow(season, is_log)] = torch.inf
+        scores[:, ~windows.allow(kind)] = torch.inf
         best, index = scores.topk(N_FORMS, dim=0, largest=False)
         found.append(forms[index])
         lowest.append(best)
     scores = torch.stack(lowest)  # (n_kinds, N_FORMS, n)
-    shares = torch.empty_like(scores)
-    for drifts in (False, True):
-        method = torch.tensor([kind.drifts == drifts for kind in kinds])
+    shares, drifts = torch.empty_like(scores), torch.tensor([kind.drifts for kind in kinds])
+    methods = [drifts == has_drift for has_drift in drifts.unique()]
+    best = torch.stack([scores[method].flatten(0, 1).amin(0) for method in methods])  # (n_methods, n_series)
+    for method, odds in zip(methods, (-BETWEEN * best / 2).softmax(0), strict=True):
         own = (-scores[method] / 2).flatten(0, 1).softmax(0).nan_to_num()  # NaN where nothing is allowed
-        shares[method] = torch.where(own > NEGLIGIBLE, own, 0.0).view_as(scores[method])
+        shares[method] = (odds.nan_to_num() * torch.where(own > NEGLIGIBLE, own, 0.0)).view_as(scores[method])
     return torch.stack(found), shares.float()
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "Start",
     "decomposed",
     "drift_forms",
+    "largest_error",
     "smoothed",
     "smoothing_errors",
     "smoothing_forms",
@@ -22,8 +23,11 @@ __all__ = [
 LEVELS = (1.0, 0.8, 0.55, 0.35, 0.2, 0.1, 0.03)  # shares of an error that go to the level; of equals the first is best
 SEASONS = (0.02, 0.1, 0.3, 0.6, 1.0)  # shares of the rest of it that go to the season
 TRENDS = ((0.0, 0.0), (0.03, 1.0), (0.05, 0.97), (0.1, 0.9), (0.3, 0.8))  # shares of the level's, and damping
+FAST_TRENDS = ((0.3, 0.97), (0.6, 0.97), (0.9, 0.97))  # besides, where each series has its own form
 REVERSIONS = (0.97, 0.9, 0.8, 0.65, 0.5, 0.3)  # of the level's distance from the mean, what is left a step later
 CLEARLY = 0.95  # of the squared error: a level that returns has less, or it stays
+OUTLYING = 3.0  # deviations of a step, that an error counts at most as
+TO_DEVIATION = 1.4826  # a normal one, from the median of absolute values
 N_ORIGINS = 40  # in a window, from which a whole horizon is forecast to compare forms
 START = 4  # steps whose mean is the first level where there is no season
 
@@ -84,7 +88,7 @@ def smoothing_forms(season: int) -> torch.Tensor:
     plain = _levels_and_seasons(season, (0.0, *SEASONS))
     returning = plain.repeat_interleave(len(REVERSIONS), 0)
     returning[:, 4] = torch.tensor(REVERSIONS).repeat(len(plain))
-    return torch.cat([*(_trends(form) for form in plain), returning])
+    return torch.cat([*(_trends(form, (*TRENDS, *FAST_TRENDS)) for form in plain), returning])
 
 
 def drift_forms(season: int) -> torch.Tensor:
@@ -100,10 +104,10 @@ def _levels_and_seasons(season: int, shares: tuple[float, ...] = SEASONS) -> tor
     return torch.tensor([[level, 0.0, (1 - level) * share, 0.0, 1.0] for level in LEVELS for share in shares])
 
 
-def _trends(best: torch.Tensor) -> torch.Tensor:
+def _trends(best: torch.Tensor, trends: tuple[tuple[float, float], ...] = TRENDS) -> torch.Tensor:
     """The same level and season with other trends, (n, 5)."""
-    candidates = best.repeat(len(TRENDS), 1)
-    candidates[:, [1, 3]] = torch.tensor(TRENDS).to(best)
+    candidates = best.repeat(len(trends), 1)
+    candidates[:, [1, 3]] = torch.tensor(trends).to(best)
     candidates[:, 1] *= best[0]
     return candidates
 
@@ -126,6 +130,7 @@ class Start(NamedTuple):
     profile: torch.Tensor  # (n, season)
     mean: torch.Tensor  # (n,), what levels return to
     rising: torch.Tensor  # (n,), the level of forms that have a trend
+    limit: torch.Tensor | None = None  # (n,), what an error counts at most as, if there is such
 
 
 class _State(NamedTuple):
@@ -195,6 +200,22 @@ def _line(x: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Ten
     return mean, (away * x).sum(1) / (away**2).sum(1).clamp(min=1e-9), centre
 
 
+def largest_error(z: torch.Tensor, profile: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """What an error of windows (n, length) with that seasonal profile (n, season) counts at most as, (n,).
+
+    An outlier, or the first day after one, is no new level [1]_. The scale is the median step between neighbouring
+    readings; of windows where most do not change, there is no limit.
+
+    References
+    ----------
+    .. [1] Gelper, S., Fried, R. and Croux, C. (2010). Robust forecasting with exponential and Holt-Winters smoothing.
+       Journal of Forecasting, 29(3), 285-300.
+    """
+    rest = torch.where(observed, z - profile[:, torch.arange(z.shape[1]) % profile.shape[1]], torch.nan)
+    limit = OUTLYING * TO_DEVIATION * rest.diff(dim=1).abs().nanmedian(1).values
+    return torch.where(limit > 0, limit, torch.inf)  # NaN, where there are no two neighbours, is no limit
+
+
 def smoothed(
     z: torch.Tensor,
     season: int,
@@ -252,11 +273,12 @@ def _run(
         ahead = torch.addcmul(pull + drift, left, level)
         error = (value - ahead).sub_(seasons[t % season])
         error = error if t < shortest else error.nan_to_num_()
-        raised, bent = torch.addcmul(ahead, to_level, error), torch.addcmul(drift, to_trend, error)
+        taken = error if start.limit is None else error.clamp(-start.limit, start.limit)
+        raised, bent = torch.addcmul(ahead, to_level, taken), torch.addcmul(drift, to_trend, taken)
         if t >= shortest:  # what has ended stays as it is
             raised, bent = torch.where(t < lengths, raised, level), torch.where(t < lengths, bent, trend)
         level, trend = raised, bent
-        seasons[t % season] = torch.addcmul(seasons[t % season], to_season, error)
+        seasons[t % season] = torch.addcmul(seasons[t % season], to_season, taken)
         yield error, _State(t + 1, level, trend, seasons)
 
 
