@@ -195,6 +195,26 @@ def test_wide_frame_gives_the_forecasts_of_its_columns():
     assert frame.loc[frame["series"] == "b", "forecast"].tolist() == alone["forecast"].tolist()
 
 
+@pytest.mark.parametrize("refit", [True, False])
+@pytest.mark.parametrize("as_array", [True, False])
+def test_columns_that_begin_late_join_when_they_do(refit, as_array):
+    wide = pd.DataFrame({"a": series(), "b": -series(), "c": 2 * series()})
+    wide.iloc[:-6, 1] = np.nan
+    X = wide[["a"]].rename(columns={"a": "x"}) + 1.0
+    given = [frame.to_numpy() if as_array else frame for frame in (wide, X)]
+    models = {"last": LastValue(horizon=3), "ridge": RidgeForecaster(horizon=3, lookback=3)}
+    frame = backtest(models, given[0], cv=RollingOriginSplit(3, n_origins=3), refit=refit).forecasts
+    late = 1 if as_array else "b"
+    counts = frame[frame["model"] == "ridge"].groupby("series", observed=True)["origin"].nunique()
+    assert counts.sort_index().tolist() == [3, 1, 3]
+    assert frame["forecast"].notna().all()
+    found = frame[(frame["series"] == late) & (frame["model"] == "last")]
+    assert found["forecast"].tolist() == [wide["b"].iloc[-4]] * 3
+    known = backtest(models["ridge"], *given, cv=RollingOriginSplit(3, n_origins=3), refit=refit).forecasts
+    assert known["forecast"].notna().all()
+    assert not known["forecast"].equals(frame.loc[frame["model"] == "ridge", "forecast"].reset_index(drop=True))
+
+
 @pytest.mark.parametrize(
     "index",
     [

@@ -81,6 +81,14 @@ def test_a_good_forecast_has_no_fault():
     assert "No fault found" in str(verdict)
 
 
+def test_of_a_short_tail_no_fault_is_sure():
+    """A forecast three times as bad as the last season, as far as two origins can tell."""
+    text = str(Verdict(0.4, 0.9, skill_seasonal=-1.8, margin_seasonal=3.0, n_origins=2))
+    assert "No fault is sure" in text
+    assert "No fault found" not in text
+    assert str(Verdict(n_origins=0)).endswith("with this version.")
+
+
 @pytest.mark.parametrize("y", [walk(), wave(0.1) + 0.01 * walk()], ids=["walk", "wave"])
 def test_a_last_value_copier_is_named(y):
     verdict = judge(tail_of(y, last_value), Training(), 1)

@@ -15,7 +15,17 @@ from seqcast.frames import read_target
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.schema import lay
 
-__all__ = ["Folds", "History", "Targets", "cut_folds", "read_history", "take_rows", "targets_of"]
+__all__ = [
+    "Folds",
+    "History",
+    "Targets",
+    "begin_late",
+    "by_series",
+    "cut_folds",
+    "read_history",
+    "take_rows",
+    "targets_of",
+]
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,25 @@ def cut_folds(cv: Any, panel: Panel) -> Folds:
         raise ValueError(f"{cv!r} goes back in time: its folds must come with the earliest origin first.")
     fold = np.repeat(np.arange(len(tests)), [len(test) for test in tests])
     return Folds(trains, np.array(origins, np.int64), np.concatenate(tests).astype(np.int64), fold)
+
+
+def begin_late(history: History, folds: Folds) -> bool:
+    """Whether a column of a wide frame has values, but none in the first training steps."""
+    if history.n_columns == 1:
+        return False
+    known = ~np.isnan(np.asarray(history.y, dtype=np.float64))
+    return bool(known.any(0).all() and not known[history.rows(folds.trains[0])].any(0).all())
+
+
+def by_series(X: Any, y: Any) -> tuple[pd.DataFrame | None, pd.Series]:
+    """A wide frame, and its covariates, by series and time, each series from its first value on."""
+    y = pd.DataFrame(y)
+    known = ~np.isnan(y.to_numpy(dtype=np.float64))
+    column, row = np.nonzero(np.maximum.accumulate(known, axis=0).T)
+    names = ["series", y.index.name or "time"]
+    index = pd.MultiIndex.from_arrays([y.columns.to_numpy()[column], y.index[row]], names=names)
+    values = pd.Series(y.to_numpy()[row, column], index, name="y")
+    return None if X is None else pd.DataFrame(X).iloc[row].set_axis(index), values
 
 
 def targets_of(panel: Panel, folds: Folds, delays: Integers) -> Targets:
