@@ -48,17 +48,14 @@ def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     print(f"{datetime.date.today()}, {args.part} part, MAE of {args.model[0]}, over that of the others.\n")
-    print(
-        "| series | rows | " + " | ".join(["held by 80 %", *args.model]) + " |\n" + "|---" * (3 + len(args.model)) + "|"
-    )
+    print(f"| series | rows | held by 80 % | {' | '.join(args.model)} |\n{'|---' * (3 + len(args.model))}|")
     rows = []
     for case in tqdm(list(cases()), unit="series"):
         y = case.y if args.part == "test" else case.y.iloc[: int(0.85 * len(case.y))]
-        found = {
-            name: evaluate(case, y, name) for name in args.model if name not in REFITTED or case.season_length < 24
-        }
-        mae, held = found[args.model[0]]
-        ratios = {name: mae / other for name, (other, _) in found.items() if name != args.model[0]}
+        names = [name for name in args.model if case.group != FINE or name not in REFITTED]
+        found = {name: evaluate(case, y, name) for name in names}
+        mae, held = found.pop(args.model[0])
+        ratios = {name: mae / other for name, (other, _) in found.items()}
         rows.append({"group": case.group, "held by 80 %": held} | ratios)
         cells = [f"{held:.2f}", f"{mae:.4g}", *(f"{ratios[k]:.3f}" if k in ratios else "-" for k in args.model[1:])]
         tqdm.write(f"| {case.name} | {len(y):,} | " + " | ".join(cells) + " |")
