@@ -437,7 +437,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         holds_history = panel is not self.panel_ and len(frame) > panel.lengths[0]
         codes, steps = schema.locate(panel, index, len(frame), 0 if holds_history else int(panel.ends[0]))
         codes, steps, features = schema.spread(panel, codes, steps, schema.encoder.encode(frame))
-        ahead, horizon = schema.rows_ahead(panel, codes, steps, horizon, self.horizon)
+        ahead, horizon = schema.rows_ahead(panel, codes, steps, features, horizon, self.horizon)
         return panel.extended(codes[ahead], steps[ahead], features[ahead]), horizon
 
     def _ask(self, history: Panel, panel: Panel, horizon: int, levels: list[float] | None) -> Floats:

@@ -75,7 +75,7 @@ class LeakageWarning(UserWarning):
 
 
 class MissingFeaturesWarning(UserWarning):
-    """A history comes without the covariates of its rows, which count as missing."""
+    """The rows of a history, or those ahead, come without covariates, which count as missing."""
 
 
 class UnknownCategoryWarning(UserWarning):

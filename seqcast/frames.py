@@ -243,9 +243,15 @@ def to_float(column: Any, what: str) -> Floats:
         raise TypeError(f"{what} holds booleans; a target must be numeric. Use .astype(float) if 0 and 1 are meant.")
     is_text = getattr(dtype, "kind", "") == "O" and pd.api.types.infer_dtype(column, skipna=True) == "string"
     if is_text or isinstance(dtype, (pd.CategoricalDtype, pd.StringDtype)) or getattr(dtype, "kind", "O") in "USmM":
+        are_times = getattr(dtype, "kind", "O") == "M"
+        remedy = (
+            "Times are an index, no column: set_index(...)"
+            if are_times
+            else "Use pd.to_numeric, or astype('category') for a covariate"
+        )
         raise TypeError(
-            f"{what} holds {dtype} values; they must be numbers. Use pd.to_numeric, astype('category') for a "
-            "covariate, or seqcast.from_long where one column names the series and another the times."
+            f"{what} holds {dtype} values; they must be numbers. {remedy}, or seqcast.from_long where one column names "
+            "the series and another the times."
         )
     try:
         is_series = isinstance(column, pd.Series)

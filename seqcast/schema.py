@@ -26,8 +26,8 @@ __all__ = ["Schema", "lay", "no_columns"]
 N_LATEST = 10  # rows of a history, most of which should have covariates
 
 _LOST_TIMES = (
-    'X lost its times, which the forecaster was fitted with; call .set_output(transform="pandas") on the pipeline, '
-    "or give a frame with an index."
+    "These rows have lost their times, which the forecaster was fitted with; give a Series or frame with an index of "
+    'times, in a pipeline by .set_output(transform="pandas").'
 )
 
 
@@ -232,11 +232,11 @@ class Schema:
         return positions
 
     def rows_ahead(
-        self, panel: Panel, codes: Integers, steps: Integers, horizon: int | None, default: int
+        self, panel: Panel, codes: Integers, steps: Integers, features: Floats, horizon: int | None, default: int
     ) -> tuple[NDArray[np.bool_], int]:
         """Return which rows lie after the history, and the horizon, theirs if none is given, or the default.
 
-        Raise where rows are missing.
+        Raise where rows are missing, warn where all of them lack a covariate.
         """
         beyond = steps - panel.ends[codes]  # steps after the history
         ahead = beyond >= 0
@@ -245,7 +245,20 @@ class Schema:
         given = np.zeros((panel.n_series, max(longest, horizon)), bool)
         given[codes[ahead], beyond[ahead]] = True
         self.check_future(panel, given[:, :horizon], steps)
+        self._warn_of_unknown(panel.features, features[ahead])
         return ahead, horizon
+
+    def _warn_of_unknown(self, history: Floats, ahead: Floats) -> None:
+        """Warn of covariates that are known ahead, and NaN in all rows ahead: a join has failed."""
+        is_lost = np.isnan(ahead).all(0) & ~np.isnan(history).all(0) & (len(ahead) > 0)
+        lost = {self.encoder.sources[k] for k in np.flatnonzero(is_lost)} - set(self.past_features)
+        if lost:
+            warnings.warn(
+                f"{sorted(lost, key=str)[:5]} are NaN in all rows ahead: the forecast goes without them. Give their "
+                "values, or name what is not known ahead in past_features.",
+                MissingFeaturesWarning,
+                stacklevel=5,
+            )
 
     def assemble_steps(
         self,

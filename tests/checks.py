@@ -458,6 +458,14 @@ def check_history_takes_its_covariates_from_fit_else_warns(forecaster):
     assert caught[0].filename == __file__
 
 
+def check_covariates_lost_ahead_warn(forecaster):
+    X, y = with_covariate()
+    forecaster.fit(X[:N], y)
+    with pytest.warns(MissingFeaturesWarning, match="NaN in all rows ahead") as caught:
+        forecast = forecaster.forecast(X=X[N:] * np.nan)
+    assert caught[0].filename == __file__ and len(forecast) == len(X) - N
+
+
 def check_columns_that_fit_had_not_raise(forecaster):
     X, y = with_covariate()
     forecaster.fit(y)
