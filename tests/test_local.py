@@ -142,8 +142,22 @@ def test_an_outlier_of_a_short_series_is_no_new_level(season_length):
     plain, moved = (RidgeForecaster(horizon=7, season_length=season_length).fit(x) for x in (y, far))
     at = np.array([0]), np.array([120])
     plain, moved = (m.local_.forecast(m.panel_, *at, 7)[0] for m in (plain, moved))
-    assert np.abs(moved - plain).mean() < 3
+    assert np.abs(moved - plain).mean() < 0.06 * 90
     assert np.isfinite(RidgeForecaster(horizon=7, season_length=season_length).fit(far.round(-2)).forecast()).all()
+
+
+def test_regular_jumps_of_a_short_series_are_followed():
+    """Levels that hold for fifty days, and a salary each month: no outliers."""
+    random, t = np.random.default_rng(0), np.arange(157)
+    week = np.array([10, 50, 20, 80, 30, 90, 40.0])[t % 7]
+    levels = week + np.repeat([0, 100, -50, 60], 50)[:157] + random.normal(0, 0.3, 157)
+    balance = (-random.uniform(20, 100, 157) + 2100 * (t % 30 == 5)).cumsum()
+    for y, season_length in ((levels, 7), (balance, 1)):
+        model = RidgeForecaster(horizon=7, season_length=season_length).fit(y[:143])
+        clips = np.array([kind.clips for kind in model.local_.kinds])
+        assert model.local_.shares[clips].sum() < 0.05
+    model = RidgeForecaster(horizon=7, season_length=7).fit(levels[:143])
+    assert np.abs(model.forecast() - levels[143:150]).mean() < 5
 
 
 def test_the_largest_error_is_three_deviations_of_a_step():
@@ -208,7 +222,7 @@ def test_each_series_has_forms_of_its_own():
     has_season = np.array([kind.season > 1 for kind in local.kinds])
     is_log = np.array([kind.is_log for kind in local.kinds])
     shares = local.shares.sum(1)  # (n_kinds, n_series)
-    assert_allclose(shares.sum(0), 1, rtol=1e-5)
+    assert_allclose(shares.sum(0), 1, rtol=1e-3)
     assert shares[has_season, 0].sum() > 0.99
     assert shares[has_season, 1].sum() < 0.2
     assert shares[is_log, 2].sum() == 0  # not all values are positive

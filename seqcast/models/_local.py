@@ -37,6 +37,7 @@ MAX_VALUES = 2**22  # of all series together, that are read; more would take lon
 LONGEST_SEASON = 24  # of which exponential smoothing can keep a profile
 SHORT = 512  # rows of a usual series; the line through many more says little of the next steps
 N_FORMS = 5  # of each kind, that are kept for a series
+FOR_CLIPPING = 6.0  # in AICc: where both are about as likely, an outlier is no new level
 FAR = 0.5  # weight of the errors of a whole horizon beside those of one step
 BETWEEN = 0.05  # weight of the likelihoods between methods: their errors are dependent, and drift is a prior
 NEGLIGIBLE = 1e-4  # share of a form that is left out
@@ -49,7 +50,7 @@ class Kind(NamedTuple):
     season: int  # in steps; 1 is none
     is_log: bool  # logarithms are smoothed
     drifts: bool = False  # the trend is half the slope of the line through the series
-    clips: bool = False  # no error counts as more than `largest_error`; files of 0.1.0 have neither this nor that
+    clips: bool = False  # no error counts as more than `largest_error`; files of 0.1.0 have neither this nor the last
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class LocalSmoothing:
     A kind has a season or none, and smooths values or, where all are positive, their logarithms; a form of it is given
     by the shares of an error that its states take. They are compared by the squared errors of one step and of whole
     horizons, whose likelihoods count alike. Short series are also smoothed with drift, as the Theta method does [2]_;
-    between both methods the likelihoods count little. Outliers of short series are clipped [3]_. What is smoothed is
-    what known covariates leave of a series.
+    between both methods the likelihoods count little. There, forms that clip outliers [3]_ stand beside those that do
+    not. What is smoothed is what known covariates leave of a series.
 
     References
     ----------
@@ -86,9 +87,9 @@ class LocalSmoothing:
         return bool(season_length <= LONGEST_SEASON and np.minimum(ends, MAX_ROWS).sum() <= MAX_VALUES)
 
     @staticmethod
-    def methods(ends: Integers) -> tuple[bool, ...]:
-        """Without drift, and with it where the usual series is short."""
-        return (False, True) if np.median(ends) <= SHORT else (False,)
+    def are_short(ends: Integers) -> bool:
+        """Whether the usual series is: it is smoothed with drift too, and with outliers clipped."""
+        return bool(np.median(ends) <= SHORT)
 
     @classmethod
     def fitted(
@@ -99,16 +100,16 @@ class LocalSmoothing:
         *,
         season_length: int,
         horizon: int,
-        methods: tuple[bool, ...] = (False,),
+        are_short: bool = False,
     ) -> "LocalSmoothing":
         """Learn the forms of each series from its last rows before `ends`."""
         panel = effects.removed(panel, np.arange(panel.n_series)) if effects else panel
         seasons = [1, season_length, WEEK * season_length] if season_length > 1 else [1]
         if 4 * seasons[-1] > min(np.median(ends), MAX_ROWS):
             seasons = seasons[:2]
-        clips = len(methods) > 1
+        either = (False, True) if are_short else (False,)
         kinds = [
-            Kind(season, is_log, drifts, clips) for drifts, season, is_log in product(methods, seasons, (False, True))
+            Kind(season, is_log, *more) for *more, season, is_log in product(either, either, seasons, (False, True))
         ]
         order = np.argsort(ends, kind="stable")  # series of about one length make a part
         parts = np.array_split(order, -(-len(order) // CHUNK))
@@ -180,8 +181,8 @@ class LocalSmoothing:
     def _smoothed(self, windows: "_Windows", number: Integers, horizon: int) -> Floats:
         total = torch.zeros(len(number), horizon, dtype=torch.float64)
         weight = torch.zeros(len(number), 1, dtype=torch.float64)
-        for kind, forms, shares in zip(self.kinds, self.forms, self.shares, strict=True):
-            kind = Kind(*kind)  # pickles of 0.1.0 have pairs
+        kinds = (Kind(*kind) for kind in self.kinds)  # pickles of 0.1.0 have pairs
+        for kind, forms, shares in zip(kinds, self.forms, self.shares, strict=True):
             own = torch.from_numpy(shares[:, number]).double() * windows.allow(kind)  # (N_FORMS, n)
             used = (own > 0).any(1)
             if not used.any():
@@ -303,6 +304,7 @@ def _likely(windows: _Windows, kinds: list[Kind], horizon: int) -> tuple[torch.T
         scores += 2 * n * unit[:, 0].log()
         if kind.is_log:
             scores += 2 * (z * unit + center).nansum(1)
+        scores -= FOR_CLIPPING * kind.clips
         scores[:, ~windows.allow(kind)] = torch.inf
         best, index = scores.topk(N_FORMS, dim=0, largest=False)
         found.append(forms[index])
@@ -310,8 +312,8 @@ def _likely(windows: _Windows, kinds: list[Kind], horizon: int) -> tuple[torch.T
     scores = torch.stack(lowest)  # (n_kinds, N_FORMS, n)
     shares, drifts = torch.empty_like(scores), torch.tensor([kind.drifts for kind in kinds])
     methods = [drifts == has_drift for has_drift in drifts.unique()]
-    best = torch.stack([scores[method].flatten(0, 1).amin(0) for method in methods])  # (n_methods, n_series)
-    for method, odds in zip(methods, (-BETWEEN * best / 2).softmax(0), strict=True):
+    of_method = torch.stack([scores[method].flatten(0, 1).amin(0) for method in methods])  # (n_methods, n_series)
+    for method, odds in zip(methods, (-BETWEEN * of_method / 2).softmax(0), strict=True):
         own = (-scores[method] / 2).flatten(0, 1).softmax(0).nan_to_num()  # NaN where nothing is allowed
         shares[method] = (odds.nan_to_num() * torch.where(own > NEGLIGIBLE, own, 0.0)).view_as(scores[method])
     return torch.stack(found), shares.float()

@@ -135,8 +135,8 @@ class WindowForecaster(BaseForecaster):
         """Smooth each series for itself; the tail, forecast before it is learned from, says with what share."""
         sizes = {"season_length": self.season_length_, "horizon": int(self.horizon)}
         before, all_of_it = effects_of(split, choice, past_only, **sizes)
-        methods = LocalSmoothing.methods(split.ends)
-        local = LocalSmoothing.fitted(self.panel_, split.cuts, before, **sizes, methods=methods)
+        are_short = LocalSmoothing.are_short(split.ends)
+        local = LocalSmoothing.fitted(self.panel_, split.cuts, before, **sizes, are_short=are_short)
         prior = local.n_methods / (local.n_methods + 1) if choice.penalty is None else 0.0
         share = np.where(is_mostly_at_its_end(self.panel_), 0.0, prior)
         if checks:
@@ -144,7 +144,7 @@ class WindowForecaster(BaseForecaster):
             checks = [replace(check, forecast=check.forecast + correction) for check in checks]
         if share.any():
             if self.refit_tail:
-                local = LocalSmoothing.fitted(self.panel_, split.ends, all_of_it, **sizes, methods=methods)
+                local = LocalSmoothing.fitted(self.panel_, split.ends, all_of_it, **sizes, are_short=are_short)
             local = replace(local, share=share)
             self.local_ = replace(local, width=self._local_widths(local, split))
         return checks
