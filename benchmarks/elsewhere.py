@@ -70,7 +70,10 @@ def _arguments() -> argparse.Namespace:
     others = ["Seasonal naive", "Naive", *REFITTED, BOOSTING]
     parser.add_argument("--model", nargs="+", default=["Ridge", *others], choices=[*MODELS, BOOSTING], metavar="NAME")
     parser.add_argument("--part", choices=["test", "validation"], default="validation")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.model[0] in REFITTED:
+        parser.error(f"{args.model[0]} does not run on all series: name another model first.")
+    return args
 
 
 def evaluate(case: Case, y: pd.Series, name: str) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from seqcast.frames import SERIES, FeatureEncoder, Layout, read_features, read_p
 from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index, warn_of_strides
 from seqcast.times import TimeAxis
 
-__all__ = ["Schema", "lay", "no_columns"]
+__all__ = ["Schema", "check_columns", "lay", "no_columns"]
 
 N_LATEST = 10  # rows of a history, most of which should have covariates
 
@@ -51,7 +51,7 @@ class Schema:
                 "empty. Look at the filter or the join that it comes from."
             )
         frame = no_columns(len(values)) if frame is None else frame
-        _check_columns(frame, values, layout, past_features)
+        check_columns(frame, values, layout, past_features)
         encoder = FeatureEncoder.fitted(frame)
         panel, *_ = lay(layout, values, encoder.encode(frame), index, encoder.names, freq=freq)
         warn_of_strides(panel, 4)
@@ -348,7 +348,7 @@ def lay(
     return panel, codes, steps
 
 
-def _check_columns(frame: pd.DataFrame, values: Floats, layout: Layout, past_features: tuple) -> None:
+def check_columns(frame: pd.DataFrame, values: Floats, layout: Layout, past_features: tuple) -> None:
     """Raise for unknown past features and a covariate of the target's name; warn of one that equals the target."""
     unknown = [c for c in past_features if c not in frame.columns]
     if unknown:

@@ -101,8 +101,9 @@ class Verdict:
         return f"Error saved: {', '.join(parts)} {origins}." if parts else f"Skill unknown {origins}."
 
     def __str__(self) -> str:
-        skills = [(self.skill_naive, self.margin_naive), (self.skill_seasonal, self.margin_seasonal)]
-        is_sure = all(_is_told(*skill) for skill in skills if np.isfinite(skill[0]))
+        naive, seasonal = (self.skill_naive, self.margin_naive), (self.skill_seasonal, self.margin_seasonal)
+        known = [skill for skill in (naive, seasonal, (self.skill_weekly, self.margin_weekly)) if np.isfinite(skill[0])]
+        is_sure = bool(known) and all(_is_told(*skill) for skill in known)
         end = " No fault found." if is_sure else " No fault is sure from so short a tail."
         end = "" if self.findings or not self.n_origins else end
         return "\n".join([self.summary + end, *(f"- {finding}" for finding in self.findings)])

@@ -17,6 +17,7 @@ from seqcast.baselines.naive import SeasonalNaive
 from seqcast.evaluation import RollingOriginSplit, backtest, scorer
 from seqcast.exceptions import (
     IrregularTimesError,
+    LeakageWarning,
     ModelFailedWarning,
     NonFiniteError,
     SeriesFailedWarning,
@@ -193,6 +194,44 @@ def test_wide_frame_gives_the_forecasts_of_its_columns():
     frame = backtest(LastValue(horizon=3), wide, cv=CV).forecasts
     alone = backtest(LastValue(horizon=3), wide["b"], cv=CV).forecasts
     assert frame.loc[frame["series"] == "b", "forecast"].tolist() == alone["forecast"].tolist()
+
+
+def late_frame():
+    return pd.DataFrame(
+        {"a": series(), "b": (-series()).mask(np.arange(len(series())) < len(series()) - 6), "c": 1 + series()}
+    )
+
+
+def test_late_columns_are_guarded_as_others():
+    wide, cv = late_frame(), RollingOriginSplit(3, n_origins=3)
+    x = wide[["c"]] + 1.0
+    with pytest.raises(ValueError, match="name of the target"):
+        backtest(LastValue(horizon=3), wide, x.set_axis(["a"], axis=1), cv=cv)
+    with pytest.warns(LeakageWarning, match="equals the target"):
+        backtest(LastValue(horizon=3), wide, wide[["a"]].set_axis(["x"], axis=1), cv=cv)
+    assert backtest(LastValue(horizon=3), wide, x.set_axis(["y"], axis=1), cv=cv).models == ["LastValue"]
+    with pytest.raises(ValueError, match="no forecaster cannot learn"):
+        backtest(LinearRegression(), wide, x.set_axis(["x"], axis=1), cv=cv)
+
+
+def test_late_columns_may_come_later_still():
+    """Of a column whose readings come late, the first may be hidden at the first fit."""
+    wide = late_frame()
+    wide.iloc[-10:-6, 1] = 1.0
+    frame = backtest(LastValue(horizon=3), wide, cv=RollingOriginSplit(3, n_origins=3), delay=4).forecasts
+    assert frame["forecast"].notna().all()
+    counts = frame.groupby("series", observed=True)["origin"].nunique().to_dict()
+    assert counts["b"] < counts["a"] == counts["c"] == 3
+
+
+def test_frames_of_nullable_dtype_are_read():
+    wide = pd.DataFrame({"a": series(), "b": -series()}).round(2)
+    holes = wide.copy()
+    holes.iloc[3] = np.nan
+    plain = backtest(LastValue(horizon=3), holes, cv=CV).forecasts
+    nullable = wide.astype("Float64")
+    nullable.iloc[3] = pd.NA
+    assert_frame_equal(backtest(LastValue(horizon=3), nullable, cv=CV).forecasts, plain)
 
 
 @pytest.mark.parametrize("refit", [True, False])

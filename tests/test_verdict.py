@@ -86,6 +86,8 @@ def test_of_a_short_tail_no_fault_is_sure():
     text = str(Verdict(0.4, 0.9, skill_seasonal=-1.8, margin_seasonal=3.0, n_origins=2))
     assert "No fault is sure" in text
     assert "No fault found" not in text
+    weekly = Verdict(0.4, 0.1, skill_weekly=0.1, margin_weekly=9.0, n_origins=5)
+    assert all("No fault is sure" in str(verdict) for verdict in (weekly, Verdict(n_origins=5)))
     assert str(Verdict(n_origins=0)).endswith("with this version.")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.tseries.offsets import BaseOffset
 
 from seqcast.evaluation.cells import Answer, Cell, Work
-from seqcast.evaluation.folds import begin_late, by_series, cut_folds, read_history, targets_of
+from seqcast.evaluation.folds import by_series, cut_folds, has_late_columns, read_history, targets_of
 from seqcast.evaluation.knowledge import Knowledge, split_issues
 from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster, is_forecaster
 from seqcast.evaluation.result import BacktestResult
@@ -41,8 +41,8 @@ def backtest(
     models : dict or estimator
         Anything with ``fit(X, y)`` and ``predict(X)``, by name. The models are cloned; the given ones stay as they are.
     y : Series, DataFrame or array
-        Series, wide frame, (series, time) panel, or array; NaN and missing rows are gaps. A column that begins after
-        the first fit joins in when it does.
+        Series, wide frame, (series, time) panel, or array; NaN and missing rows are gaps. For forecasters a
+        column that begins after the first fit joins in when it does, without "as_of" covariates.
     X : DataFrame or array, optional
         Covariates with the rows of `y`; without, models get an index-only frame. With a further index level "as_of" its
         rows are issues, such as weather forecasts: models get the last one before the time of a past row, and of a
@@ -90,11 +90,11 @@ def backtest(
     issues, X = split_issues(X, y)
     freq = _freq_of(named)
     history = read_history(X, y, freq)
-    folds = cut_folds(cv, history.panel)
-    if issues is None and begin_late(history, folds):
-        history = read_history(*by_series(X, y), freq)
-        folds = cut_folds(cv, history.panel)
     knowledge = Knowledge.of(history, delay, issues)
+    folds = cut_folds(cv, history.panel)
+    if issues is None and has_late_columns(history, folds, knowledge.delays):
+        history = by_series(history, freq)
+        folds = cut_folds(cv, history.panel)
     _warn_of_readings(named, knowledge.columns(history))
     work = Work(history, knowledge, folds, targets_of(history.panel, folds, knowledge.delays), levels)
     cells = _cells(named, refit, len(folds.origins))

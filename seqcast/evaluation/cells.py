@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from seqcast.evaluation.folds import Folds, History, Targets
+from seqcast.evaluation.folds import Folds, History, Targets, take_rows
 from seqcast.evaluation.knowledge import Knowledge
 from seqcast.evaluation.pipelines import final_forecaster, holds_forecaster, transformed
 from seqcast.panel import Floats, Integers
@@ -83,12 +83,25 @@ def answer(cell: Cell, work: Work) -> Answer | Exception:
 
 def _fit(cell: Cell, work: Work) -> Any:
     history = work.known_at(cell.first)
-    train = history.rows(work.folds.trains[cell.first])
+    train = _begun(history, history.rows(work.folds.trains[cell.first]))
     X, y = history.take(train)
     if not holds_forecaster(cell.model):
+        if history.was_wide:
+            raise ValueError(
+                "Some columns of y have no value before the first origin: a regressor that is no forecaster cannot "
+                "learn them with the others. Take fewer origins, or drop them."
+            )
         known = ~pd.isna(np.asarray(y, dtype=np.float64)).reshape(len(train), -1).any(axis=1)
         X, y = history.take(train[known])
     return clone(cell.model).fit(X, y)
+
+
+def _begun(history: History, rows: Integers) -> Integers:
+    """Rows of a panel without those of series of which nothing is known there yet."""
+    if history.panel.n_series == 1 or history.n_columns > 1:
+        return rows
+    codes, known = history.codes[rows], ~pd.isna(take_rows(history.y, rows))
+    return rows[np.bincount(codes, np.asarray(known).ravel())[codes] > 0]
 
 
 def _forecast(

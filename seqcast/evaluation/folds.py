@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,12 @@ from pandas.tseries.offsets import BaseOffset
 from seqcast.exceptions import SeriesFailedWarning, ShortSeriesError
 from seqcast.frames import read_target
 from seqcast.panel import Floats, Integers, Panel
-from seqcast.schema import lay
+from seqcast.schema import check_columns, lay
 
 __all__ = [
     "Folds",
     "History",
     "Targets",
-    "begin_late",
     "by_series",
     "cut_folds",
     "read_history",
@@ -38,6 +37,7 @@ class History:
     steps: Integers  # (n_rows,) grid step of each row of y
     codes: Integers  # (n_rows,) series of each row; 0 where a row holds all series
     n_columns: int  # series in each row
+    was_wide: bool = False  # a frame whose columns do not begin together
 
     def rows(self, train: Integers | slice) -> Integers:
         """Rows whose grid step is in `train`."""
@@ -118,23 +118,25 @@ def cut_folds(cv: Any, panel: Panel) -> Folds:
     return Folds(trains, np.array(origins, np.int64), np.concatenate(tests).astype(np.int64), fold)
 
 
-def begin_late(history: History, folds: Folds) -> bool:
-    """Whether a column of a wide frame has values, but none in the first training steps."""
-    if history.n_columns == 1:
-        return False
-    known = ~np.isnan(np.asarray(history.y, dtype=np.float64))
-    return bool(known.any(0).all() and not known[history.rows(folds.trains[0])].any(0).all())
+def has_late_columns(history: History, folds: Folds, delays: Integers) -> bool:
+    """Whether a column of a wide frame, all of which have values, has none in the first training steps."""
+    panel = history.panel
+    counts = np.add.reduceat(~np.isnan(panel.values), panel.indptr[:-1])
+    return bool(history.n_columns > 1 and counts.all() and not _is_begun(panel, folds, delays)[:, 0].all())
 
 
-def by_series(X: Any, y: Any) -> tuple[pd.DataFrame | None, pd.Series]:
-    """A wide frame, and its covariates, by series and time, each series from its first value on."""
-    y = pd.DataFrame(y)
-    known = ~np.isnan(y.to_numpy(dtype=np.float64))
-    column, row = np.nonzero(np.maximum.accumulate(known, axis=0).T)
-    names = ["series", y.index.name or "time"]
-    index = pd.MultiIndex.from_arrays([y.columns.to_numpy()[column], y.index[row]], names=names)
-    values = pd.Series(y.to_numpy()[row, column], index, name="y")
-    return None if X is None else pd.DataFrame(X).iloc[row].set_axis(index), values
+def by_series(history: History, freq: str | BaseOffset | None) -> History:
+    """A wide frame as rows by series and time, each series from its first value on, with the covariates of the time."""
+    layout, values, _ = read_target(history.y)
+    X, y = history.X, pd.DataFrame(history.y)
+    is_begun = np.maximum.accumulate(~np.isnan(values), axis=0)
+    is_begun[:, is_begun.argmax(0).argmin()] = True  # of one all rows, so that the grid begins where it did
+    column, row = np.nonzero(is_begun.T)
+    index = pd.MultiIndex.from_arrays([y.columns.to_numpy()[column], y.index[row]], names=["series", y.index.name])
+    if X is not None:
+        check_columns(pd.DataFrame(X), values, layout, ())
+        X = pd.DataFrame(X).iloc[row].set_axis(index)
+    return replace(read_history(X, pd.Series(values[row, column], index), freq), was_wide=True)
 
 
 def targets_of(panel: Panel, folds: Folds, delays: Integers) -> Targets:
