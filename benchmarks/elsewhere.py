@@ -61,7 +61,8 @@ def main() -> None:
         tqdm.write(f"| {case.name} | {len(y):,} | " + " | ".join(cells) + " |")
     table = pd.DataFrame(rows)
     for group, part in [*table.groupby("group", sort=False), ("all", table)]:
-        cells = [f"{np.exp(np.log(part[name]).mean()):.3f}" if name in part else "-" for name in args.model[1:]]
+        means = np.exp(np.log(part.reindex(columns=args.model[1:])).mean())  # NaN where a model did not run
+        cells = ["-" if np.isnan(mean) else f"{mean:.3f}" for mean in means]
         print(f"| {group}, {len(part)} | | {part['held by 80 %'].mean():.2f} | | {' | '.join(cells)} |")
 
 
