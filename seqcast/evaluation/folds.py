@@ -21,6 +21,7 @@ __all__ = [
     "Targets",
     "by_series",
     "cut_folds",
+    "has_late_columns",
     "read_history",
     "take_rows",
     "targets_of",
@@ -120,9 +121,10 @@ def cut_folds(cv: Any, panel: Panel) -> Folds:
 
 def has_late_columns(history: History, folds: Folds, delays: Integers) -> bool:
     """Whether a column of a wide frame, all of which have values, has none in the first training steps."""
-    panel = history.panel
-    counts = np.add.reduceat(~np.isnan(panel.values), panel.indptr[:-1])
-    return bool(history.n_columns > 1 and counts.all() and not _is_begun(panel, folds, delays)[:, 0].all())
+    if history.n_columns == 1:
+        return False
+    has_values = np.logical_or.reduceat(~np.isnan(history.panel.values), history.panel.indptr[:-1])
+    return bool(has_values.all() and not _is_begun(history.panel, folds, delays)[:, 0].all())
 
 
 def by_series(history: History, freq: str | BaseOffset | None) -> History:
