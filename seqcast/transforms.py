@@ -1,13 +1,16 @@
 """The target in standard units: log or asinh if it helps, then each series less its mean, over its deviation."""
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TRANSFORMS", "TargetScaling", "fit_scaling", "log_is_allowed", "spread_grows"]
+__all__ = ["TRANSFORMS", "TargetScaling", "fit_scaling", "log_is_allowed", "moves_by_factors", "spread_grows"]
 
 TRANSFORMS = ("none", "log", "asinh")
+LEAST = 1e-2  # of what a value of 0 counts as
+MUCH_LESS_LIKELY = 0.03  # logarithm of the likelihood of a step
 MUCH_GROWTH = 2.0  # factor from the first to the last quarter of the usual series
 Floats = NDArray[np.float64]
 
@@ -101,7 +104,8 @@ def _transform(kind: str, values: Floats, shift: Floats, spread: Floats) -> Floa
     if kind in ("none", "count"):
         return values
     if kind == "log":
-        return np.log(np.maximum(values - shift, spread))
+        above = values - shift
+        return np.log(np.where(above <= 0, spread, np.maximum(above, LEAST * spread)))  # NaN stays NaN
     return np.arcsinh((values - shift) / spread)
 
 
@@ -135,6 +139,26 @@ def _moments(values: Floats, series: NDArray[np.int64], n_series: int) -> tuple[
     center = np.bincount(series, values, minlength=n_series) / count
     deviation = np.sqrt(np.bincount(series, (values - center[series]) ** 2, minlength=n_series) / count)
     return center, np.where(deviation > 1e-12 * np.maximum(np.abs(center), 1e-300), deviation, 1.0)
+
+
+def moves_by_factors(values: Floats, indptr: NDArray[np.int64]) -> bool:
+    """Whether series that are forecast by their last value are positive, as prices are, and may move by factors.
+
+    They do, unless steps are much more alike in size than their factors are, by Laplace's likelihood. Wild times at low
+    prices speak against factors, too, so that it must be a tenth of a unit a step.
+    """
+    known = values[~np.isnan(values)]
+    if not known.size or known.min() <= 0:
+        return False
+    gain, n_steps = 0.0, 0
+    for first, end in pairwise(indptr):
+        own = values[first:end]
+        later = own[1:][~np.isnan(np.diff(own))]
+        steps, factors = (np.nanmean(np.abs(np.diff(x))) if len(later) else 0.0 for x in (own, np.log(own)))
+        if steps > 0:
+            gain += len(later) * (np.log(steps / factors) - np.log(later).mean())
+            n_steps += len(later)
+    return n_steps > 0 and gain > -MUCH_LESS_LIKELY * n_steps
 
 
 def spread_grows(pieces: list[Floats], season_length: int) -> bool:

@@ -463,7 +463,7 @@ def test_what_covariates_leave_is_smoothed(transform):
     found, without = (np.abs(local.forecast(*at, 6)[0] - y[120:]).mean() for local in (model.local_, alone))
     assert found < 0.4
     assert without > 3 * found
-    moved = replace(model.local_, share=np.ones(1)).moved(np.zeros((1, 6, 1)), *at)[..., 0]
+    moved = replace(model.local_, share=np.ones(1)).moved(np.zeros((1, 6)), *at)[0]
     assert_allclose(moved, model.local_.forecast(*at, 6))
 
 

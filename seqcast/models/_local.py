@@ -134,15 +134,14 @@ class LocalSmoothing:
         """With and without drift."""
         return len({Kind(*kind).drifts for kind in self.kinds})
 
-    def moved(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
-        """Forecasts (n, horizon, n_outputs), the middle one the last, with smoothing by its share, and spread anew."""
-        middle, number = found[..., -1:], self._number(panel)[series]
-        smoothed = self.forecast(panel, series, positions, found.shape[1])[..., None]
-        share, width = (x[number, None, None] for x in (self.share, self._widths))
+    def moved(self, forecast: Floats, panel: Panel, series: Integers, positions: Integers) -> tuple[Floats, Floats]:
+        """Forecasts (n, horizon) with smoothing by its share, and what their spread is to be multiplied by."""
+        smoothed, number = self.forecast(panel, series, positions, forecast.shape[1]), self._number(panel)[series]
+        share, width = (x[number, None] for x in (self.share, self._widths))
         is_moved = ~np.isnan(smoothed)
-        bounded = self.bounded(middle[..., 0], panel, series, positions)[..., None]
-        center = np.where(is_moved, bounded + share * (smoothed - bounded), middle)
-        return center + np.where(is_moved, width, 1.0) * (found - middle)
+        bounded = self.bounded(forecast, panel, series, positions)
+        center = np.where(is_moved, bounded + share * (smoothed - bounded), forecast)
+        return center, np.where(is_moved, width, 1.0)
 
     def bounded(self, forecast: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
         """Forecasts (n, horizon) of others, those of short series no farther outside the values than smoothing goes.

@@ -165,6 +165,17 @@ class WindowModel:
                 parts.append(self.network.restore(outputs, past))
             return torch.cat(parts).cpu().numpy(), scaling, number
 
+    def units(self, panel: Panel, series: Integers, positions: Integers) -> tuple[TargetScaling, Integers]:
+        """The scaling, and the number of each origin's series in it: a new one of a series that fit did not see."""
+        number = np.array([self.numbers.get(label, -1) for label in panel.ids], dtype=np.int64)[series]  # (n,)
+        scaling, is_new = self.scaling, number < 0
+        if is_new.any():
+            first = np.maximum(positions[is_new] - self.network.lookback, 0)
+            memory = panel.cut(series[is_new], first, positions[is_new])
+            scaling = scaling.joined(fit_scaling(scaling.kind, memory.values, memory.indptr))
+            number[is_new] = len(self.ids) + np.arange(is_new.sum())
+        return scaling, number
+
     def _sample(self, panel: Panel, series: Integers, positions: Integers) -> tuple[Sample, TargetScaling, Integers]:
         """Windows before the origins, and the scaling with the number of each origin's series in it.
 
@@ -172,13 +183,8 @@ class WindowModel:
         one for each origin, scaled by the lookback before that origin.
         """
         lookback, horizon = self.network.lookback, self.network.horizon
-        number = np.array([self.numbers.get(label, -1) for label in panel.ids], dtype=np.int64)[series]  # (n,)
-        scaling, is_new = self.scaling, number < 0
-        if is_new.any():
-            memory = panel.cut(series[is_new], np.maximum(positions[is_new] - lookback, 0), positions[is_new])
-            own = fit_scaling(scaling.kind, memory.values, memory.indptr)
-            number[is_new] = len(scaling.center) + np.arange(is_new.sum())
-            scaling = scaling.joined(own)
+        scaling, number = self.units(panel, series, positions)
+        is_new = number >= len(self.ids)
         own_run = np.where(is_new, panel.n_series + np.arange(len(series)), series)
         _, first, run = np.unique(own_run, return_index=True, return_inverse=True)
         low = np.full(len(first), np.iinfo(np.int64).max)

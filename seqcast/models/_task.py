@@ -22,7 +22,7 @@ from seqcast.paths import LEVELS
 from seqcast.reversion import may_wander
 from seqcast.seasons import WEEK
 from seqcast.training import Sample
-from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed, spread_grows
+from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed, moves_by_factors, spread_grows
 from seqcast.windows import tail_lengths
 
 __all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "split_in_time"]
@@ -242,7 +242,8 @@ def choose(
         for choice, found in rivals.items():
             found += [_try_out(*fold, choice, network_of, season_length) for fold in earlier]
         if is_rival and _near_the_best({c: _joined(found) for c, found in rivals.items()})[0] == last_value:
-            return [last_value], scores
+            is_log = wanted["target_transform"] == "auto" and moves_by_factors(split.panel.values, split.panel.indptr)
+            return [replace(last_value, target_transform="log") if is_log else last_value], scores
     n_ways, n_lengths = len(ways), len(lengths)
     pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once
     length = recent[0].training_length

@@ -41,7 +41,6 @@ LEAST_SHARE = 0.01  # of it that is worth the time
 N_ORIGINS, N_STEPS = 8, 24  # of each series, at least, whose errors say how wide the quantiles are to be
 LEAST_ERROR, MOST_ERROR = 0.1, 3.0  # of local smoothing, in those that the members say
 N_PRIOR = 3  # errors' worth of a prior that both are of one size
-TINY = 1e-300
 LEAST_LEFT = 0.01  # of a quantile of what is positive, when it is moved
 
 
@@ -204,15 +203,15 @@ class WindowForecaster(BaseForecaster):
             levels = [FAR[0], SPREAD[0], 0.5, SPREAD[1], FAR[1]]
             quantiles = self._quantile_panel(panel, series, positions, horizon, levels)
             truth = truth_at(panel, ends, series, positions, horizon)
-            truth = np.where(self._spreads_by_factors & (truth <= 0), np.nan, truth)  # zeros have no logarithm
-            return Forecasts(series, positions, self._as_spread(quantiles), self._as_spread(truth))
+            quantiles, truth = (self._as_spread(x, panel, series, positions) for x in (quantiles, truth[..., None]))
+            return Forecasts(series, positions, quantiles, truth[..., 0])
 
         ends = split.ends if self.refit_tail else split.cuts
         fit, tail = made(*origins_by_phase(panel, ends, horizon, season_length), ends), None
         if checks:
             tail = made(*tail_truth(panel, split, horizon)[:2], split.ends)
             forecast = _mean([check.forecast for check in checks])[..., None]  # from before the tail was learned from
-            moved = self._as_spread(forecast) - tail.quantiles[..., 2:3]
+            moved = self._as_spread(forecast, panel, tail.series, tail.positions) - tail.quantiles[..., 2:3]
             tail = tail._replace(quantiles=tail.quantiles + moved)
         return SeasonalWidths.fitted(panel, fit, tail, season_length)
 
@@ -299,34 +298,53 @@ class WindowForecaster(BaseForecaster):
 
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         mean = _mean([m.model.forecast(panel, series, positions) for m in self.members_])[:, :horizon]
-        return self._smoothed(mean[..., None], panel, series, positions)[..., 0]
+        return self._moved(mean, panel, series, positions)[0]
 
     def _quantile_panel(
         self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
     ) -> Floats:
-        wanted = [*quantiles, *SPREAD, 0.5]
-        mean = _mean([m.model.quantiles(panel, series, positions, wanted) for m in self.members_])[:, :horizon]
-        found = self._smoothed(mean, panel, series, positions)
+        at, wanted = (panel, series, positions), [*quantiles, *SPREAD, 0.5]
+        found = _mean([m.model.quantiles(*at, wanted) for m in self.members_])[:, :horizon]
+        if self.local_ is None and self.widths_ is None:
+            return found[..., : len(quantiles)]
+        center, width = (x[..., None] for x in self._moved(found[..., -1], *at))
+        added = self._as_spread(self._kept_positive(center + width * (found - found[..., -1:]), found), *at)
+        center, middle, spread = (self._as_spread(x, *at) for x in (center, found[..., -1:], found))
+        spread = (added + center + width * (spread - middle)) / 2  # low quantiles move by factors, high ones by steps
         if self.widths_ is not None:
-            found = self.widths_.spread(self._as_spread(found), panel, series, positions)
-            found = np.exp(found) if self._spreads_by_factors else found
-        return found[..., : len(quantiles)]
+            spread = self.widths_.spread(spread, *at)
+        return self._as_values(spread[..., : len(quantiles)], *at)
+
+    def _moved(self, middle: Floats, panel: Panel, series: Integers, positions: Integers) -> tuple[Floats, Floats]:
+        """Medians (n, horizon) moved to local smoothing, and what their spread is multiplied by."""
+        if self.local_ is None:
+            return middle, np.ones_like(middle)
+        center, width = self.local_.moved(middle, panel, series, positions)
+        return self._kept_positive(center, middle), width
+
+    def _kept_positive(self, moved: Floats, found: Floats) -> Floats:
+        return np.maximum(moved, LEAST_LEFT * found) if self.target_transform_ == "log" else moved
+
+    def _as_spread(self, values: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
+        """Values (n, horizon, n_outputs) in the units that all members forecast: quantiles are spread in these."""
+        if not self._is_transformed:
+            return values
+        scaling, number = self.members_[0].model.units(panel, series, positions)
+        return scaling.apply(values, number[:, None, None])
+
+    def _as_values(self, spread: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
+        """Undo ``_as_spread``."""
+        if not self._is_transformed:
+            return spread
+        scaling, number = self.members_[0].model.units(panel, series, positions)
+        values = scaling.invert(spread, number)
+        return np.maximum(values, 0.0) if scaling.kind == "log" else values
 
     @property
-    def _spreads_by_factors(self) -> bool:
-        """Whether all members forecast logarithms."""
-        return all(member.choice.target_transform == "log" for member in self.members_)
-
-    def _as_spread(self, values: Floats) -> Floats:
-        """Values as they are spread about the median: their logarithms, if all members forecast these."""
-        return np.log(np.maximum(values, TINY)) if self._spreads_by_factors else values
-
-    def _smoothed(self, found: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
-        """Move forecasts (n, horizon, n_outputs), the middle one the last, to local smoothing, and spread them anew."""
-        if self.local_ is None:
-            return found
-        moved = self.local_.moved(found, panel, series, positions)
-        return np.maximum(moved, LEAST_LEFT * found) if self.target_transform_ == "log" else moved
+    def _is_transformed(self) -> bool:
+        """Whether all members forecast by one transform of the values."""
+        kinds = {member.model.scaling.kind for member in self.members_}
+        return len(kinds) == 1 and not kinds & {"none", "count"}
 
     @property
     def _longest(self) -> int:
