@@ -158,7 +158,7 @@ def moves_by_factors(values: Floats, indptr: NDArray[np.int64]) -> bool:
         if steps > 0:
             gain += len(later) * (np.log(steps / factors) - np.log(later).mean())
             n_steps += len(later)
-    return n_steps > 0 and gain > -MUCH_LESS_LIKELY * n_steps
+    return bool(n_steps > 0 and gain > -MUCH_LESS_LIKELY * n_steps)
 
 
 def spread_grows(pieces: list[Floats], season_length: int) -> bool:

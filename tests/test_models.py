@@ -708,3 +708,26 @@ def test_covariates_of_other_times_are_missed_where_they_are_needed():
             model.forecast(X=rows)
     with pytest.raises(MissingFeaturesError, match="X holds rows from 2024-04-05"):
         model.forecast(X=X[95:])
+
+
+def test_intervals_of_a_price_that_grew_are_in_proportion():
+    """In steps they held 55 % of MSFT's next weeks, as wide as when the price was a third."""
+    random = np.random.default_rng(1)
+    prices = pd.Series(20 * np.exp(np.linspace(0, 1.6, 2500) + 0.012 * random.normal(size=2500).cumsum()))
+    model = RidgeForecaster(horizon=5).fit(prices)
+    assert model.penalty_ == np.inf
+    found = model.forecast(interval=0.8)
+    ratio = np.log(found["upper"] / found["lower"]).to_numpy()
+    expected = 2 * 1.2816 * 0.012 * np.sqrt(np.arange(1, 6))
+    assert_allclose(ratio, expected, rtol=0.25)
+    assert_allclose(model.forecast(), prices.iloc[-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", [RidgeForecaster(horizon=5), GRUForecaster(horizon=5, max_steps=2, n_members=1)])
+def test_a_price_that_crashed_is_not_forecast_at_half_of_the_lowest_seen(model):
+    random = np.random.default_rng(0)
+    prices = pd.Series(50 * np.exp(0.01 * random.normal(size=900).cumsum()))
+    model.set_params(target_transform="log").fit(prices)
+    after = pd.Series(prices.iloc[-1] * np.geomspace(1, 0.05, 150), index=range(900, 1050))
+    forecast = model.forecast(history=pd.concat([prices, after]))
+    assert forecast.max() < 1.6 * after.iloc[-1]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from seqcast.transforms import TRANSFORMS, fit_scaling, log_is_allowed, spread_grows
+from seqcast.transforms import TRANSFORMS, fit_scaling, log_is_allowed, moves_by_factors, spread_grows
 
 VALUES = np.array([1.0, 4.0, np.nan, 2.0, 8.0, 300.0, 100.0, 200.0])
 INDPTR = np.array([0, 5, 8])
@@ -84,3 +84,37 @@ def test_spread_that_goes_with_the_level_is_told_from_one_that_does_not():
 def test_of_too_little_no_spread_is_told(values):
     assert not spread_grows([np.array(values)], 1)
     assert not spread_grows([np.array(values)], 12)
+
+
+def test_a_new_low_is_not_taken_for_half_of_the_smallest_value():
+    scaling = fit_scaling("log", np.array([10.0, 20.0, 40.0]), np.array([0, 3]))
+    values = np.array([40.0, 4.0, 1.0, 0.0, -1.0, np.nan])
+    series = np.zeros(6, int)
+    back = scaling.invert(scaling.apply(values, series), series)
+    assert_allclose(back, [40.0, 4.0, 1.0, 5.0, 5.0, np.nan])
+
+
+def test_a_reading_of_almost_nothing_stays_finite_and_near():
+    scaling = fit_scaling("log", np.array([10.0, 20.0, 40.0]), np.array([0, 3]))
+    one = np.zeros(1, int)
+    assert_allclose(scaling.invert(scaling.apply(np.array([1e-12]), one), one), 0.05)
+
+
+def walks(*, by_factors, seed=0, n=2000):
+    steps = np.random.default_rng(seed).normal(size=n).cumsum()
+    return np.exp(0.02 * steps) if by_factors else 1 + steps - steps.min()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_prices_move_by_factors_and_sums_do_not(seed):
+    for by_factors in (True, False):
+        values = walks(by_factors=by_factors, seed=seed)
+        values[100:120] = np.nan
+        assert moves_by_factors(values, np.array([0, 2000])) is by_factors
+
+
+def test_nothing_moves_by_factors_that_is_not_positive():
+    prices = walks(by_factors=True)
+    assert not moves_by_factors(np.append(prices, 0.0), np.array([0, 2001]))
+    for values in (np.full(5, np.nan), np.full(5, 2.0), np.array([3.0]), np.empty(0)):
+        assert not moves_by_factors(values, np.array([0, len(values)]))

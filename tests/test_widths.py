@@ -171,7 +171,8 @@ def test_where_phases_are_alike_nothing_moves():
     for seed in range(10):
         y = pd.Series(np.random.default_rng(seed).normal(size=60), times)
         found.append(RidgeForecaster(horizon=6).fit(y).widths_)
-    assert np.mean([np.abs(widths.factors - 1).max() < 0.1 for widths in found]) >= 0.9
+    assert np.mean([np.ptp(widths.factors) < 0.1 for widths in found]) >= 0.9
+    assert np.mean([np.abs(widths.factors - 1).max() < 0.2 for widths in found]) >= 0.9
     assert np.mean([widths.beyond for widths in found]) > 0.95
 
 
@@ -257,3 +258,39 @@ def test_a_constant_series_and_one_step_are_no_matter():
     assert np.isfinite(found).all(axis=None)
     short = pd.Series([1.0, 2.0, 4.0, 3.0], pd.date_range("2024-01-01", periods=4))
     assert np.isfinite(RidgeForecaster(horizon=1).fit(short).forecast(interval=0.8)).all(axis=None)
+
+
+def demand(*, seed, shape=1.0, zeros=0.2, n_days=90):
+    """Hourly draws of hot water: skewed, low at night and often nothing then."""
+    random, n = np.random.default_rng(seed), 24 * n_days
+    hour = np.arange(n) % 24
+    level = np.select([hour < 6, hour < 11], [0.3, 10.0], 2.0)
+    values = level * random.gamma(shape, 1 / shape, n)
+    values[(hour < 6) & (random.random(n) < zeros)] = 0.0
+    return pd.Series(np.round(values, 2), pd.date_range("2024", periods=n, freq="h"), name="y")
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.2])
+def test_intervals_of_skewed_demand_hold_what_they_say(zeros):
+    """Low quantiles moved with the median to smoothing, a mean, and zeros said nothing of the nights: 53 to 64 %."""
+    held = []
+    for seed in range(2):
+        y = demand(seed=seed, zeros=zeros)
+        model = RidgeForecaster(horizon=24, target_transform="log").fit(y[: -24 * 30])
+        for k in range(len(y) - 24 * 30, len(y), 24):
+            found = model.forecast(history=y[:k], interval=0.8)
+            assert (found["lower"] >= 0).all()
+            held.append(y[k : k + 24].between(found["lower"], found["upper"]))
+    held = np.array(held)
+    assert 0.73 < held.mean() < 0.87
+    assert held[:, :6].mean() > 0.62  # at night; .38 to .46
+
+
+def test_quantiles_of_a_transformed_series_that_fit_did_not_see():
+    y = demand(seed=0, zeros=0.0)
+    panel = pd.concat({"a": y, "b": 3 * y}, names=["id", "time"])
+    model = RidgeForecaster(horizon=24, target_transform="log").fit(panel)
+    other = pd.concat({"a": y, "c": 50 * y}, names=["id", "time"])
+    found = model.forecast(history=other, quantiles=[0.1, 0.5, 0.9])
+    assert (np.diff(found.to_numpy()) > 0).all()
+    assert found.loc["c", 0.5].mean() > 10 * found.loc["a", 0.5].mean()

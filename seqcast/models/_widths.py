@@ -90,7 +90,7 @@ class SeasonalWidths:
             power = min(POWERS, key=lambda power: misfit(error, said * found**power))
             widths = replace(widths, factors=widths.factors**power)
         looked_at = [fit] if tail is None else [fit, tail]
-        level = max(widths._level(panel, made) for made in looked_at)
+        level = max(*(widths._level(panel, made) for made in looked_at), widths._needed(panel, fit))
         widths = replace(widths, factors=widths.factors * np.clip(level, 1 / MOST_LEVEL, MOST_LEVEL))
         beyond = max(widths._level_beyond(panel, made) for made in looked_at)
         return replace(widths, beyond=float(np.clip(beyond, LEAST_BEYOND, 1.0)))
@@ -102,6 +102,13 @@ class SeasonalWidths:
         place = error[known] / near[known]  # at most 1 between the quantiles
         moved = place / self.of(panel, made.series, made.positions, error.shape[1])[known]
         return _ratio_of_quantiles(moved, place)
+
+    def _needed(self, panel: Panel, fit: Forecasts) -> float:
+        """What all factors are to be multiplied by, so that as much of fit lies between the quantiles as they say."""
+        error, near, _ = fit.distances()
+        known = ~np.isnan(error) & (near > NO_SPREAD * np.median(near))
+        place = error / (near * self.of(panel, fit.series, fit.positions, error.shape[1]))
+        return float(np.quantile(place[known], SPREAD[1] - SPREAD[0])) if known.any() else 1.0
 
     def _level_beyond(self, panel: Panel, made: Forecasts) -> float:
         """What the spread beyond these quantiles is to be multiplied by, likewise."""
