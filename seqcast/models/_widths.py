@@ -73,6 +73,8 @@ class SeasonalWidths:
     ids: tuple[Any, ...]
     factors: Floats  # (n_series + 1, season_length); the last ones are of any other series
     beyond: float = 1.0  # what else the spread beyond SPREAD is multiplied by
+    below: float = 1.0  # and all of it below the median, and above
+    above: float = 1.0
 
     @classmethod
     def fitted(cls, panel: Panel, fit: Forecasts, tail: Forecasts | None, season_length: int) -> "SeasonalWidths":
@@ -90,10 +92,11 @@ class SeasonalWidths:
             power = min(POWERS, key=lambda power: misfit(error, said * found**power))
             widths = replace(widths, factors=widths.factors**power)
         looked_at = [fit] if tail is None else [fit, tail]
-        level = max(*(widths._level(panel, made) for made in looked_at), widths._needed(panel, fit))
+        level = max(widths._level(panel, made) for made in looked_at)
         widths = replace(widths, factors=widths.factors * np.clip(level, 1 / MOST_LEVEL, MOST_LEVEL))
         beyond = max(widths._level_beyond(panel, made) for made in looked_at)
-        return replace(widths, beyond=float(np.clip(beyond, LEAST_BEYOND, 1.0)))
+        below, above = (float(np.clip(side, 1.0, MOST_LEVEL)) for side in widths._needed(panel, fit))
+        return replace(widths, beyond=float(np.clip(beyond, LEAST_BEYOND, 1.0)), below=below, above=above)
 
     def _level(self, panel: Panel, made: Forecasts) -> float:
         """What all factors are to be multiplied by, so that as much lies between the quantiles as without them."""
@@ -103,12 +106,14 @@ class SeasonalWidths:
         moved = place / self.of(panel, made.series, made.positions, error.shape[1])[known]
         return _ratio_of_quantiles(moved, place)
 
-    def _needed(self, panel: Panel, fit: Forecasts) -> float:
-        """What all factors are to be multiplied by, so that as much of fit lies between the quantiles as they say."""
-        error, near, _ = fit.distances()
-        known = ~np.isnan(error) & (near > NO_SPREAD * np.median(near))
-        place = error / (near * self.of(panel, fit.series, fit.positions, error.shape[1]))
-        return float(np.quantile(place[known], SPREAD[1] - SPREAD[0])) if known.any() else 1.0
+    def _needed(self, panel: Panel, fit: Forecasts) -> tuple[float, float]:
+        """What spreads below and above the median are to be multiplied by, so that fit lies there as they say."""
+        error = (fit.truth - fit.quantiles[..., 2]) / self.of(panel, fit.series, fit.positions, fit.truth.shape[1])
+        below, above = (np.abs(fit.quantiles[..., k] - fit.quantiles[..., 2]) for k in (1, 3))
+        known = ~np.isnan(error) & (np.minimum(below, above) > NO_SPREAD * np.median(below + above))
+        if not known.any():
+            return 1.0, 1.0
+        return np.quantile((-error / below)[known], 1 - SPREAD[0]), np.quantile((error / above)[known], SPREAD[1])
 
     def _level_beyond(self, panel: Panel, made: Forecasts) -> float:
         """What the spread beyond these quantiles is to be multiplied by, likewise."""
@@ -122,7 +127,8 @@ class SeasonalWidths:
         """Quantiles (n, horizon, n_levels), the last three those of SPREAD and the median, spread anew."""
         low, high, middle = found[..., -3:-2], found[..., -2:-1], found[..., -1:]
         inner, factor = np.clip(found, low, high), self.of(panel, series, positions, found.shape[1])[..., None]
-        return middle + factor * (inner - middle + self.beyond * (found - inner))
+        side = np.where(found < middle, self.below, self.above)
+        return middle + factor * side * (inner - middle + self.beyond * (found - inner))
 
     def of(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
         """The factors of forecasts from origins, (n, horizon)."""
