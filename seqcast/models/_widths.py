@@ -67,14 +67,15 @@ class SeasonalWidths:
     series, where dates tell which phase a step is, times what each series has of its own. Both are shrunk to 1 where
     steps are few, and by a power that is most likely by the errors of the tail. As much of fit and of the tail lies
     between the quantiles as before, inner and outer ones: calm and wild steps together have long tails, each alone
-    has shorter ones.
+    has shorter ones. Where more of fit lies below them, or above, than they say, that side is widened, and the other
+    one narrowed as much at most: smoothing is a mean, and moves the quantiles of what is skewed too far.
     """
 
     ids: tuple[Any, ...]
     factors: Floats  # (n_series + 1, season_length); the last ones are of any other series
     beyond: float = 1.0  # what else the spread beyond SPREAD is multiplied by
-    below: float = 1.0  # and all of it below the median, and above
-    above: float = 1.0
+    below: float = 1.0  # and all of it below the median; files of 0.1.0 have neither this nor the last
+    above: float = 1.0  # and above it
 
     @classmethod
     def fitted(cls, panel: Panel, fit: Forecasts, tail: Forecasts | None, season_length: int) -> "SeasonalWidths":
