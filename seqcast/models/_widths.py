@@ -115,7 +115,8 @@ class SeasonalWidths:
         known = ~np.isnan(error) & (np.minimum(below, above) > NO_SPREAD * np.median(below + above))
         if not known.any():
             return 1.0, 1.0
-        return np.quantile((-error / below)[known], 1 - SPREAD[0]), np.quantile((error / above)[known], SPREAD[1])
+        error, below, above = error[known], below[known], above[known]
+        return np.quantile(-error / below, 1 - SPREAD[0]), np.quantile(error / above, SPREAD[1])
 
     def _level_beyond(self, panel: Panel, made: Forecasts) -> float:
         """What the spread beyond these quantiles is to be multiplied by, likewise."""
