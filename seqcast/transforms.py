@@ -6,11 +6,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TRANSFORMS", "TargetScaling", "fit_scaling", "log_is_allowed", "moves_by_factors", "spread_grows"]
+__all__ = ["LEAST", "TRANSFORMS", "TargetScaling", "fit_scaling", "log_is_allowed", "moves_by_factors", "spread_grows"]
 
 TRANSFORMS = ("none", "log", "asinh")
-LEAST = 1e-2  # of what a value of 0 counts as
-MUCH_LESS_LIKELY = 0.03  # logarithm of the likelihood of a step
+LEAST = 1e-2  # that a positive value counts as, of what one of 0 does
+LITTLE = 0.03  # of the logarithm of the likelihood of a step
+LARGE_STEP = 0.5  # of a logarithm
 MUCH_GROWTH = 2.0  # factor from the first to the last quarter of the usual series
 Floats = NDArray[np.float64]
 
@@ -19,7 +20,7 @@ Floats = NDArray[np.float64]
 class TargetScaling:
     """Two invertible steps for each series: a transform of the values, and (value - center) / scale.
 
-    The transform is ``x`` ("none"), ``log(x - shift)`` ("log", ``x - shift`` raised to at least ``spread``) or
+    The transform is ``x`` ("none"), ``log(x - shift)`` ("log", ``spread`` for an ``x - shift`` of 0 or less) or
     ``asinh((x - shift) / spread)`` ("asinh"). Everything is float64; NaN stays NaN.
     """
 
@@ -126,7 +127,7 @@ def _transform_parameters(kind: str, values: Floats, series: NDArray[np.int64], 
 
 
 def _log_parameters(own: Floats) -> tuple[float, float]:
-    """Zeros are moved up by the smallest positive value; lower values than any seen stop at half of the smallest."""
+    """Zeros are moved up by the smallest positive value; where there are none, later ones count as half of it."""
     positive = own[own > 0]
     smallest = positive.min() if positive.size else 1.0
     offset = smallest if (own <= 0).any() else 0.0
@@ -144,8 +145,9 @@ def _moments(values: Floats, series: NDArray[np.int64], n_series: int) -> tuple[
 def moves_by_factors(values: Floats, indptr: NDArray[np.int64]) -> bool:
     """Whether series that are forecast by their last value are positive, as prices are, and may move by factors.
 
-    They do, unless steps are much more alike in size than their factors are, by Laplace's likelihood. Wild times at low
-    prices speak against factors, too, so that it must be a tenth of a unit a step.
+    They do not where steps are more alike in size than their factors are, by Laplace's likelihood, or where a step was
+    large beside the value, as those of a sum are near 0. Wild times at low prices speak against factors, too, so that a
+    little does not count.
     """
     known = values[~np.isnan(values)]
     if not known.size or known.min() <= 0:
@@ -154,11 +156,15 @@ def moves_by_factors(values: Floats, indptr: NDArray[np.int64]) -> bool:
     for first, end in pairwise(indptr):
         own = values[first:end]
         later = own[1:][~np.isnan(np.diff(own))]
-        steps, factors = (np.nanmean(np.abs(np.diff(x))) if len(later) else 0.0 for x in (own, np.log(own)))
-        if steps > 0:
-            gain += len(later) * (np.log(steps / factors) - np.log(later).mean())
+        if not len(later):
+            continue
+        steps, factors = (np.abs(np.diff(x)) for x in (own, np.log(own)))
+        if np.nanmax(factors) > LARGE_STEP:
+            return False
+        if np.nanmax(steps) > 0:
+            gain += len(later) * (np.log(np.nanmean(steps) / np.nanmean(factors)) - np.log(later).mean())
             n_steps += len(later)
-    return bool(n_steps > 0 and gain > -MUCH_LESS_LIKELY * n_steps)
+    return bool(n_steps > 0 and gain > -LITTLE * n_steps)
 
 
 def spread_grows(pieces: list[Floats], season_length: int) -> bool:

@@ -731,3 +731,11 @@ def test_a_price_that_crashed_is_not_forecast_at_half_of_the_lowest_seen(model):
     after = pd.Series(prices.iloc[-1] * np.geomspace(1, 0.05, 150), index=range(900, 1050))
     forecast = model.forecast(history=pd.concat([prices, after]))
     assert forecast.max() < 1.6 * after.iloc[-1]
+
+
+def test_of_few_values_none_are_taken_for_prices():
+    random = np.random.default_rng(0)
+    y = pd.Series((random.gamma(2, 3, 300) + 0.1)[:8], pd.date_range("2024", periods=8))
+    model = RidgeForecaster(horizon=2).fit(y)
+    assert model.target_transform_ == "none"
+    assert model.forecast(quantiles=[0.975]).to_numpy().max() < 50

@@ -293,3 +293,26 @@ def test_quantiles_of_a_transformed_series_that_fit_did_not_see():
     found = model.forecast(history=other, quantiles=[0.1, 0.5, 0.9])
     assert (np.diff(found.to_numpy()) > 0).all()
     assert found.loc["c", 0.5].mean() > 10 * found.loc["a", 0.5].mean()
+
+
+def test_quantiles_of_a_series_not_seen_whose_zeros_are_long_ago_do_not_cross():
+    random, levels = np.random.default_rng(0), [0.001, 0.01, 0.025, 0.1, 0.5, 0.9, 0.999]
+    index = pd.date_range("2024", periods=200, freq="D")
+    draws = np.where(random.random((2, 200)) < 0.08, 0.0, random.gamma(1.0, 2.0, (2, 200)))
+    panel = pd.concat({k: pd.Series(one, index) for k, one in zip("ab", draws, strict=True)}, names=["id", "time"])
+    model = RidgeForecaster(horizon=7, target_transform="log").fit(panel)
+    for _ in range(10):
+        other = np.where((np.arange(200) < 150) & (random.random(200) < 0.3), 0.0, random.gamma(1.0, 2.0, 200) + 0.01)
+        history = pd.concat({"a": panel["a"], "c": pd.Series(other, index)}, names=["id", "time"])
+        assert (np.diff(model.forecast(history=history, quantiles=levels).to_numpy()) >= 0).all()
+
+
+def test_no_side_is_narrowed_more_than_the_other_can_be_widened():
+    truth = np.full((60, 6), 50.0)  # far above, and nothing below
+    quantiles = np.broadcast_to(np.array([-2.0, -1.0, 0.0, 1.0, 2.0]), (60, 6, 5))
+    rows, indptr = np.zeros(100), np.array([0, 100])
+    panel = Panel(rows, np.zeros((100, 0)), rows > 0, indptr, np.zeros(1, int), ("a",), TimeAxis.counted())
+    made = Forecasts(np.zeros(60, int), np.arange(30, 90), quantiles, truth)
+    widths = SeasonalWidths.fitted(panel, made, None, 6)
+    assert widths.above == 1.5
+    assert_allclose(widths.below, 1 / 1.5)

@@ -192,6 +192,7 @@ def choose(
     it gives way only where the gain is beyond doubt or 20 %, or where the last season is better than the last value:
     for that, where the tail holds few horizons, the stretches before it are forecast too, each from what lies before
     it. Logarithms are the only transform where the spread of growing series says so; else there is none of few windows.
+    Where the last value is chosen, and windows are not few, they are the transform of what may move by factors.
 
     Returns
     -------
@@ -242,7 +243,7 @@ def choose(
         for choice, found in rivals.items():
             found += [_try_out(*fold, choice, network_of, season_length) for fold in earlier]
         if is_rival and _near_the_best({c: _joined(found) for c, found in rivals.items()})[0] == last_value:
-            is_log = wanted["target_transform"] == "auto" and moves_by_factors(split.panel.values, split.panel.indptr)
+            is_log = "log" in transforms[1:] and moves_by_factors(split.panel.values, split.panel.indptr)
             return [replace(last_value, target_transform="log") if is_log else last_value], scores
     n_ways, n_lengths = len(ways), len(lengths)
     pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once

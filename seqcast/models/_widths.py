@@ -96,8 +96,8 @@ class SeasonalWidths:
         level = max(widths._level(panel, made) for made in looked_at)
         widths = replace(widths, factors=widths.factors * np.clip(level, 1 / MOST_LEVEL, MOST_LEVEL))
         beyond = max(widths._level_beyond(panel, made) for made in looked_at)
-        below, above = widths._needed(panel, fit)  # one is narrowed as much as the other is widened, at most
-        below, above = (float(np.clip(x, 1 / max(y, 1.0), MOST_LEVEL)) for x, y in ((below, above), (above, below)))
+        below, above = (min(side, MOST_LEVEL) for side in widths._needed(panel, fit))
+        below, above = (float(max(x, 1 / max(y, 1.0))) for x, y in ((below, above), (above, below)))
         return replace(widths, beyond=float(np.clip(beyond, LEAST_BEYOND, 1.0)), below=below, above=above)
 
     def _level(self, panel: Panel, made: Forecasts) -> float:

@@ -26,7 +26,7 @@ from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
 from seqcast.rolling import scales
-from seqcast.transforms import TRANSFORMS
+from seqcast.transforms import LEAST, TRANSFORMS
 from seqcast.verdict import Verdict
 
 __all__ = ["WindowForecaster"]
@@ -326,25 +326,28 @@ class WindowForecaster(BaseForecaster):
         return np.maximum(moved, LEAST_LEFT * found) if self.target_transform_ == "log" else moved
 
     def _as_spread(self, values: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
-        """Values (n, horizon, n_outputs) in the units that all members forecast: quantiles are spread in these."""
-        if not self._is_transformed:
+        """Values (n, horizon, n_outputs) as they are spread about the median: as logarithms, if all members are."""
+        if not self._spreads_by_factors:
             return values
-        scaling, number = self.members_[0].model.units(panel, series, positions)
-        return scaling.apply(values, number[:, None, None])
+        shift, least = self._shift(panel, series, positions)
+        return np.log(np.maximum(values - shift, least))
 
     def _as_values(self, spread: Floats, panel: Panel, series: Integers, positions: Integers) -> Floats:
         """Undo ``_as_spread``."""
-        if not self._is_transformed:
+        if not self._spreads_by_factors:
             return spread
-        scaling, number = self.members_[0].model.units(panel, series, positions)
-        values = scaling.invert(spread, number)
-        return np.maximum(values, 0.0) if scaling.kind == "log" else values
+        return np.maximum(np.exp(spread) + self._shift(panel, series, positions)[0], 0.0)
+
+    def _shift(self, panel: Panel, series: Integers, positions: Integers) -> tuple[Floats, Floats]:
+        """What is taken from values before their logarithms are, and the least that may be left, (n, 1, 1) each."""
+        model = max((member.model for member in self.members_), key=lambda model: model.network.lookback)
+        scaling, number = model.units(panel, series, positions)
+        return scaling.shift[number, None, None], LEAST * scaling.spread[number, None, None]
 
     @property
-    def _is_transformed(self) -> bool:
-        """Whether all members forecast by one transform of the values."""
-        kinds = {member.model.scaling.kind for member in self.members_}
-        return len(kinds) == 1 and not kinds & {"none", "count"}
+    def _spreads_by_factors(self) -> bool:
+        """Whether all members forecast logarithms."""
+        return all(member.choice.target_transform == "log" for member in self.members_)
 
     @property
     def _longest(self) -> int:
