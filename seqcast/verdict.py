@@ -97,7 +97,8 @@ class Verdict:
             "last week's": (self.skill_weekly, self.margin_weekly),
         }
         parts = [f"{_percent(*skill)} of the {name}" for name, skill in skills.items() if np.isfinite(skill[0])]
-        origins = f"({self.n_origins} origins of the validation tail)"
+        n = self.n_origins
+        origins = f"({n} origin{"s" * (n > 1)} of the validation tail)"
         return f"Error saved: {', '.join(parts)} {origins}." if parts else f"Skill unknown {origins}."
 
     def __str__(self) -> str:
