@@ -97,8 +97,7 @@ class Verdict:
             "last week's": (self.skill_weekly, self.margin_weekly),
         }
         parts = [f"{_percent(*skill)} of the {name}" for name, skill in skills.items() if np.isfinite(skill[0])]
-        n = self.n_origins
-        origins = f"({n} origin{"s" * (n > 1)} of the validation tail)"
+        origins = f"({self.n_origins} origin{'s' * (self.n_origins > 1)} of the validation tail)"
         return f"Error saved: {', '.join(parts)} {origins}." if parts else f"Skill unknown {origins}."
 
     def __str__(self) -> str:
