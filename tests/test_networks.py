@@ -154,12 +154,13 @@ def test_last_is_the_newest_observed_value():
     assert window_center(value, observed, "mean").item() == 2.0
 
 
-def test_ridge_equals_its_normal_equations():
+@pytest.mark.parametrize("n_columns", [3, 601])  # many are multiplied half by half
+def test_ridge_equals_its_normal_equations(n_columns):
     rng = torch.Generator().manual_seed(0)
-    z, y = torch.randn(40, 3, generator=rng), torch.randn(40, 2, generator=rng)
-    sizes = torch.tensor([0.5, 1.0, 1.0])  # of the coefficients
+    z, y = torch.randn(40, n_columns, generator=rng), torch.randn(40, 2, generator=rng)
+    sizes = torch.linspace(0.5, 1.0, n_columns)  # of the coefficients
     batches = [(z[:25], y[:25], torch.ones(25, 2)), (z[25:], y[25:], torch.ones(15, 2))]
-    prior = torch.randn(3, 2, generator=rng)
+    prior = torch.randn(n_columns, 2, generator=rng)
     path = RidgePath(lambda: batches, sizes, prior)
     z, y, prior = z.double(), y.double(), prior.double()
     unit = ((z * sizes) ** 2).sum(0).mean()

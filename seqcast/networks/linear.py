@@ -11,6 +11,7 @@ __all__ = ["LinearSkip", "PhaseSkip", "RidgePath"]
 MAX_COLUMNS = 1500  # of covariates; beyond that neighbouring steps of them are averaged
 MAX_COLUMNS_BY_PHASE = 128  # of covariates
 N_IMPUTATIONS = 5
+WIDE = 256  # columns, from which on half a symmetric product is faster than all of it
 SHORTEST_SEASON = 8  # steps after which coefficients are expected to be smaller
 
 Batches = Callable[[], Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]
@@ -167,10 +168,20 @@ def _moments(batches: Batches) -> tuple[torch.Tensor, torch.Tensor, bool]:
     is_complete = True
     for design, target, weight in batches():
         design = design.double()
-        gram = gram + design.T @ design  # (n_columns, n_columns)
+        gram = gram + _gram(design)  # (n_columns, n_columns)
         cross = cross + design.T @ (target * weight).double()  # (n_columns, horizon)
         is_complete = is_complete and bool(weight.all())
     return gram, cross, is_complete
+
+
+def _gram(design: torch.Tensor) -> torch.Tensor:
+    """``Z'Z``; of many columns half by half, as what lies below the diagonal need not be computed."""
+    n_columns = design.shape[1]
+    if n_columns <= WIDE:
+        return design.T @ design
+    left, right = design.tensor_split(2, 1)
+    across = left.T @ right
+    return torch.cat((torch.cat((_gram(left), across), 1), torch.cat((across.T, _gram(right)), 1)))
 
 
 def _imputed_cross(batches: Batches, coefficients: torch.Tensor) -> torch.Tensor:

@@ -61,9 +61,9 @@ def fill_gaps(z: torch.Tensor, observed: torch.Tensor, season_length: int) -> to
 
 def continued_back(features: torch.Tensor, windows: torch.Tensor) -> torch.Tensor:
     """Features (n, steps, k); before a series begins, where windows (n, steps, channels) are 0, as in its first row."""
-    first = (windows != 0).any(2).int().argmax(1, keepdim=True)  # (n, 1)
-    if not first.any():
+    if (windows[:, 0] != 0).any(1).all():
         return features
+    first = (windows != 0).any(2).int().argmax(1, keepdim=True)  # (n, 1)
     steps = torch.arange(features.shape[1], device=features.device).maximum(first)  # (n, steps)
     return features.gather(1, steps[..., None].expand_as(features))
 
