@@ -30,18 +30,17 @@ from seqcast._parameters import (
     text,
 )
 from seqcast.exceptions import ShortSeriesError, UnknownSeriesError
-from seqcast.frames import SERIES, Layout, read_features, read_target
+from seqcast.frames import SERIES, Layout, in_order_of, read_features, read_target, shared_index
 from seqcast.metrics._arrays import mean_r2
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.paths import draw_paths
 from seqcast.rolling import (
     answer,
+    empirical_quantiles,
     errors_at,
     forecast_origins,
     forecast_rows,
     latest_origins,
-    scaled_errors,
-    scales_at,
 )
 from seqcast.schema import Schema
 from seqcast.seasons import season_of
@@ -102,6 +101,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         """Fit to what was read of the user's frames."""
         self.schema_: Schema = schema
         self.panel_: Panel = panel
+        self.ends_ = panel.ends  # what was known in fit
         self.freq_: str = panel.axis.freq_name
         given = self.season_length
         self.season_length_: int = season_of(panel) if given == "auto" else int(given)
@@ -136,7 +136,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         schema, panel = self.schema_, self.panel_
         frame, index = self._read_rows(X)
         features = schema.encoder.encode(frame)
-        start = 0 if schema.is_training(panel, X, features, index) else int(panel.ends[0])
+        start = 0 if schema.is_training(panel, self.ends_, X, features, index) else int(panel.ends[0])
         codes, steps = schema.locate(panel, index, len(frame), start)
         index = panel.axis.index(steps) if index is None else index
         codes, steps, features = schema.spread(panel, codes, steps, features)
@@ -258,7 +258,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a known value changes and `overwrite` is False.
+            If a known value or covariate changes and `overwrite` is False, or rows lie before the history.
         """
         check_is_fitted(self)
         new = self._panel(X, y, start=int(self.panel_.ends[0]))
@@ -266,15 +266,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         if unknown:
             raise UnknownSeriesError(f"Series {unknown[:5]} were not in fit. Fit again, or use forecast(history=...).")
         codes = np.array([self.panel_.ids.index(i) for i in new.ids])
-        rows, mine = self.panel_.shared_rows(new, codes)
-        old, given = self.panel_.values[mine], new.values[rows]
-        changed = ~np.isnan(old) & ~np.isnan(given) & ~np.isclose(old, given)
-        if changed.any() and not overwrite:
-            k = rows[np.argmax(changed)]
-            raise ValueError(
-                f"{changed.sum()} known values change, the first of {new.name_of(new.codes()[k])} at "
-                f"{new.time_of(new.steps()[k])}. Pass overwrite=True if that is meant."
-            )
+        self.schema_.check_update(self.panel_, new, codes, overwrite=overwrite)
         self.panel_ = self.panel_.merged(new, codes)
         return self
 
@@ -298,10 +290,12 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         ShortSeriesError
             If no series has two known rows.
         """
-        _, actual, index = read_target(X if y is None else y)
-        forecast = np.asarray(self.predict(X)).reshape(actual.shape)
-        is_panel = isinstance(index, pd.MultiIndex)
-        groups = pd.factorize(index.get_level_values(0))[0] if is_panel else np.zeros(len(actual), np.int64)
+        forecast = self.predict(X)
+        _, actual, index = read_target(X if y is None else in_order_of(forecast, y))
+        index, forecast = shared_index(X, index), np.asarray(forecast).reshape(actual.shape)
+        groups = np.zeros(len(actual), np.int64)
+        if isinstance(index, pd.MultiIndex):
+            groups = pd.factorize(index.get_level_values(0))[0]
         weight = np.ones(len(actual)) if sample_weight is None else np.asarray(sample_weight)
         score = mean_r2(actual, forecast, groups, weight)
         if np.isnan(score):
@@ -381,9 +375,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
     ) -> Floats:
         """Default quantiles: the forecast plus the empirical quantiles, by step, of scaled rolling-origin errors."""
-        point = self._forecast_panel(panel, series, positions, horizon)
-        spread = np.nanquantile(scaled_errors(self, horizon), quantiles, axis=(0, 1)).T  # (horizon, n_quantiles)
-        return point[..., None] + scales_at(self, panel, series, positions)[:, None, None] * spread
+        return empirical_quantiles(self, panel, series, positions, horizon, quantiles)
 
     @property
     def _longest(self) -> int | None:

@@ -66,11 +66,14 @@ class Layout:
         if self.kind != "wide":
             return pd.DataFrame(values, index=index, columns=pd.Index(labels, name=level))
         series = self._series_index()
-        levels = [series.repeat(len(labels)), pd.Index(list(labels) * len(series))]
-        columns = pd.MultiIndex.from_arrays(levels, names=[series.name, level])
+        levels = [series.get_level_values(k).repeat(len(labels)) for k in range(series.nlevels)]
+        levels.append(pd.Index(list(labels) * len(series)))
+        columns = pd.MultiIndex.from_arrays(levels, names=[*series.names, level])
         return pd.DataFrame(values.reshape(len(index), -1), index=index, columns=columns)
 
     def _series_index(self) -> pd.Index:
+        if len(self.names) > 1:
+            return pd.MultiIndex.from_tuples(self.columns, names=self.names)
         return pd.Index(list(self.columns), name=self.names[0], tupleize_cols=False)
 
 
@@ -164,6 +167,20 @@ def read_pair(X: Any, y: Any) -> tuple[Layout, Floats, pd.DataFrame | None, Any]
 def says_when(index: pd.Index | None) -> bool:
     """Whether an index holds times."""
     return index is not None and (isinstance(index, pd.MultiIndex) or has_times(index))
+
+
+def shared_index(X: Any, y_index: pd.Index | None) -> pd.Index | None:
+    """Return the index of rows to score, that of X where `y` has none; raise where both have one, and these differ."""
+    x_index = X if isinstance(X, pd.Index) else X.index if isinstance(X, (pd.Series, pd.DataFrame)) else None
+    return y_index if y_index is not None and not says_when(x_index) else _common_index(x_index, y_index)
+
+
+def in_order_of(forecast: Any, y: Any) -> Any:
+    """Return a wide target with its columns in the order of a forecast of it, whatever else is not wide as it is."""
+    if not (isinstance(forecast, pd.DataFrame) and isinstance(y, pd.DataFrame) and y.shape[1] > 1):
+        return y
+    columns = forecast.columns
+    return y[list(columns if columns.nlevels == y.columns.nlevels else columns.droplevel(-1).unique())]
 
 
 def _common_index(x_index: pd.Index | None, y_index: pd.Index | None) -> pd.Index | None:

@@ -57,7 +57,8 @@ class Panel:
         n_rows, known = int(indptr[-1]), ~np.isnan(values)
         target, covariates = np.full(n_rows, np.nan), np.full((n_rows, features.shape[1]), np.nan)
         target[rows[known]] = values[known]
-        covariates[rows] = features
+        k, j = np.nonzero(~np.isnan(features))
+        covariates[rows[k], j] = features[k, j]
         present = np.zeros(n_rows, bool)
         present[rows] = True
         return cls(target, covariates, present, indptr, first, ids, axis, feature_names)
@@ -126,6 +127,13 @@ class Panel:
         out = self.cut(np.arange(self.n_series), np.zeros(self.n_series, np.int64), ends - self.first)
         rows = out.indptr[codes] + positions - out.first[codes]
         out.features[rows] = features
+        other = (out.features[rows] != features) & ~np.isnan(features)
+        if other.any():
+            k = int(np.argmax(other.any(1)))
+            raise ValueError(
+                f"X holds {out.time_of(positions[k])} of {out.name_of(codes[k])} more than once, with other "
+                "covariates: one call makes one forecast of it. Ask for each row by itself."
+            )
         return out
 
     def merged(self, other: "Panel", codes: Integers) -> "Panel":

@@ -95,9 +95,13 @@ def _past_scores(forecaster: Any, panel: Panel, horizon: int, random: RandomStat
     """Normal scores of past errors for the series of the panel, (n_origins, n_series, horizon)."""
     n_origins = int(np.clip(N_ERRORS // forecaster.panel_.n_series, *N_ORIGINS))
     scores = _normal_scores(scaled_errors(forecaster, horizon, n_origins), random)
-    if panel.ids != forecaster.panel_.ids:
-        return scores[:, random.randint(0, scores.shape[1], panel.n_series)]
-    return scores
+    number = {label: i for i, label in enumerate(forecaster.panel_.ids)}
+    code = np.array([number.get(label, -1) for label in panel.ids])
+    new = np.flatnonzero(code < 0)  # these hang together as others do
+    free = np.setdiff1d(np.arange(scores.shape[1]), code)
+    free = free if len(new) <= len(free) else np.arange(scores.shape[1])
+    code[new] = random.choice(free, len(new), replace=len(new) > len(free))
+    return scores[:, code]
 
 
 def _draw_scores(scores: Floats, n_paths: int, random: RandomState) -> Floats:

@@ -1,6 +1,7 @@
 """Forecasts of a fitted forecaster from many origins of a panel: blocks, bounds, rolling-origin errors."""
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from seqcast.panel import Floats, Integers, Panel, runs
 
 __all__ = [
     "answer",
+    "by_knowledge",
     "by_origin",
     "clip",
+    "empirical_quantiles",
     "error_origins",
     "errors_at",
     "forecast_origins",
@@ -178,9 +181,38 @@ def mean_before(panel: Panel, values: Floats, series: Integers, positions: Integ
     return out
 
 
-def scaled_errors(forecaster: Any, horizon: int, n_origins: int = _N_ERROR_ORIGINS) -> NDArray[np.float64]:
+def empirical_quantiles(
+    forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
+) -> Floats:
+    """Return the forecast plus the empirical quantiles, by step, of scaled rolling-origin errors."""
+    point = forecaster._forecast_panel(panel, series, positions, horizon)
+    unit, spread = scales_at(forecaster, panel, series, positions), np.empty((*point.shape, len(quantiles)))
+    for mine, history in by_knowledge(forecaster, panel, series, positions):
+        errors = scaled_errors(forecaster, horizon, history=history)
+        spread[mine] = np.nanquantile(errors, quantiles, axis=(0, 1)).T  # (horizon, n_quantiles)
+    return point[..., None] + unit[:, None, None] * spread
+
+
+def by_knowledge(
+    forecaster: Any, panel: Panel, series: Integers, positions: Integers
+) -> Iterator[tuple[NDArray[np.bool_], Panel]]:
+    """Yield which origins (n,) may know which history: all of it from its end on, before that what fit saw."""
+    history = forecaster.panel_
+    ends = getattr(forecaster, "ends_", history.ends)  # files of 0.1.0 have none
+    now = dict(zip(history.ids, history.ends.tolist(), strict=True))
+    latest = np.array([now.get(label, int(history.ends.max())) for label in panel.ids])[series]
+    is_now = (panel.first[series] + positions >= latest) | bool((ends == history.ends).all())
+    if is_now.any():
+        yield is_now, history
+    if not is_now.all():
+        yield ~is_now, history.cut(np.arange(history.n_series), np.zeros_like(ends), ends - history.first)
+
+
+def scaled_errors(
+    forecaster: Any, horizon: int, n_origins: int = _N_ERROR_ORIGINS, *, history: Panel | None = None
+) -> NDArray[np.float64]:
     """Return rolling-origin errors over their series' scale, (n_origins, n_series, horizon), NaN where unknown."""
-    panel = forecaster.panel_
+    panel = forecaster.panel_ if history is None else history
     series, positions = error_origins(panel, horizon, n_origins)
     errors = errors_at(forecaster, panel, series, positions, horizon) / scales(forecaster, panel)[series, None]
     return by_origin(panel, series, positions, errors)

@@ -211,14 +211,16 @@ class Schema:
         n = panel.n_series
         return np.repeat(np.arange(n), len(steps)), np.tile(steps, n), np.tile(features, (n, 1))
 
-    def is_training(self, panel: Panel, X: Any, features: Floats, index: Any) -> bool:
-        """Whether rows without times are the training rows themselves: X is the one of fit."""
-        if says_when(index) or self.layout.has_levels or len(features) != panel.lengths[0]:
+    def is_training(self, panel: Panel, ends: Integers, X: Any, features: Floats, index: Any) -> bool:
+        """Whether rows without times are the rows of fit themselves, whose `ends` are given, or these and all since."""
+        n_rows = len(features)
+        if says_when(index) or self.layout.has_levels or n_rows not in (panel.lengths[0], ends[0] - panel.first[0]):
             return False
         if self.encoder.columns:
-            return np.array_equal(features, panel.features[panel.series(0)], equal_nan=True)
-        same = np.size(X) == panel.values.size and np.asarray(X, dtype=np.float64).T.ravel()
-        return np.size(X) == 0 or np.array_equal(same, panel.values, equal_nan=True)
+            return np.array_equal(features, panel.features[panel.series(0)][:n_rows], equal_nan=True)
+        held = panel.values.reshape(panel.n_series, -1)[:, :n_rows].ravel()
+        same = np.size(X) == held.size and np.asarray(X, dtype=np.float64).T.ravel()
+        return np.size(X) == 0 or np.array_equal(same, held, equal_nan=True)
 
     def positions(self, panel: Panel, codes: Integers, steps: Integers) -> Integers:
         """Return the rows of grid steps, counted from the first of their series; raise for rows before it."""
@@ -240,8 +242,11 @@ class Schema:
         """
         beyond = steps - panel.ends[codes]  # steps after the history
         ahead = beyond >= 0
-        longest = int(beyond.max(initial=-1)) + 1
-        horizon = horizon or longest or default
+        reach = np.zeros(panel.n_series, np.int64)  # steps that each series is given
+        np.maximum.at(reach, codes, beyond + 1)
+        longest = int(reach.max(initial=0))
+        is_even = reach.min(initial=longest) > 0 and len(np.unique(panel.ends + reach)) == 1  # all to one time
+        horizon = horizon or (int(reach.min()) if is_even else longest) or default
         given = np.zeros((panel.n_series, max(longest, horizon)), bool)
         given[codes[ahead], beyond[ahead]] = True
         self.check_future(panel, given[:, :horizon], steps)
@@ -294,6 +299,28 @@ class Schema:
                 f"steps; the first missing row is {time}{held}. "
                 "Give them in X, or name columns that are not known ahead in past_features; of some series alone give "
                 "history= too."
+            )
+
+    def check_update(self, panel: Panel, new: Panel, codes: Integers, *, overwrite: bool) -> None:
+        """Raise for rows before the history, and where what is known changes; warn of new rows without covariates."""
+        self.positions(panel, codes, new.first)
+        rows, mine = panel.shared_rows(new, codes)
+        old, given = (np.column_stack((p.values[k], p.features[k])) for p, k in ((panel, mine), (new, rows)))
+        changed = ~np.isnan(old) & ~np.isnan(given) & ~np.isclose(old, given, rtol=1e-6)
+        if changed.any() and not overwrite:
+            k, j = np.argwhere(changed)[0]
+            what = f"covariate {self.encoder.names[j - 1]!r}" if j else "target"
+            raise ValueError(
+                f"{changed.sum()} known values change, the first of {new.name_of(new.codes()[rows[k]])}, its {what}, "
+                f"at {new.time_of(new.steps()[rows[k]])}. Pass overwrite=True if that is meant."
+            )
+        is_new = new.present.copy()
+        is_new[rows] = False
+        if self.encoder.columns and is_new.any() and np.isnan(new.features[is_new]).all():
+            warnings.warn(
+                "The new rows have no covariates: these are missing from now on. Give X the new rows too.",
+                MissingFeaturesWarning,
+                stacklevel=4,
             )
 
     def check_kept(self, panel: Panel, codes: Integers, positions: Integers, features: Floats) -> None:

@@ -3,19 +3,39 @@
 from sklearn.base import clone
 
 from seqcast.base import BaseForecaster
-from seqcast.panel import Panel
+from seqcast.panel import Floats, Integers, Panel
+from seqcast.rolling import clip
 from seqcast.series import SeriesForecaster
 
-__all__ = ["SHARED", "fitted", "has_quantiles"]
+__all__ = ["asked", "fitted", "has_quantiles"]
 
 SHARED = ("horizon", "season_length", "freq", "past_features")
 
 
 def fitted(outer: BaseForecaster, member: BaseForecaster, panel: Panel) -> BaseForecaster:
-    """Return a clone of a member, fitted to a panel with the parameters of the outer forecaster."""
-    inner = clone(member).set_params(**{name: getattr(outer, name) for name in SHARED})
+    """Return a clone of a member, fitted to a panel with the parameters of the outer forecaster.
+
+    A season that the member was given is its own; what else it was given must be what the outer one has.
+    """
+    shared = {name: getattr(outer, name) for name in SHARED}
+    for name, own in shared.items():
+        given = getattr(member, name)
+        if given in (own, member._options[name].default):
+            continue
+        if name != "season_length":
+            kind, kinds = type(outer).__name__, type(member).__name__
+            raise ValueError(
+                f"{kinds} has {name}={given!r}, {kind} has {own!r}. Give {name} to {kind}, which hands it on."
+            )
+        shared[name] = given
+    inner = clone(member).set_params(**shared)
     inner._fit_read(outer.schema_, panel)
     return inner
+
+
+def asked(member: BaseForecaster, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
+    """Return forecasts (n, horizon) of a fitted member, within its bounds."""
+    return clip(member._forecast_panel(panel, series, positions, horizon), member.bounds)
 
 
 def has_quantiles(forecaster: BaseForecaster) -> bool:

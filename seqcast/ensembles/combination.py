@@ -9,7 +9,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 from seqcast._parameters import any_of, instance_of, is_none, one_of, option, parameters
 from seqcast.base import BaseForecaster
 from seqcast.baselines import SeasonalNaive, Theta
-from seqcast.ensembles._members import fitted
+from seqcast.ensembles._members import asked, fitted
 from seqcast.models import RidgeForecaster
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.paths import stepper_of
@@ -86,9 +86,7 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         if len(series) == 0 or np.isnan(before.values).all():
             return np.full(k, 1 / k)
         unit = scales(self, panel)[series, None]
-        forecasts = [
-            fitted(self, m, before)._forecast_panel(panel, series, positions, self.horizon) / unit for m in members
-        ]
+        forecasts = [asked(fitted(self, m, before), panel, series, positions, self.horizon) / unit for m in members]
         actual = panel.values_at(series, positions, self.horizon) / unit
         known = ~np.isnan(actual)
         centre = np.mean(forecasts, axis=0)
@@ -97,7 +95,7 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         return 1 / k + np.linalg.solve(F.T @ F + strength * np.eye(k), F.T @ (actual - centre)[known])
 
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
-        each = [member._forecast_panel(panel, series, positions, horizon) for member in self.members_]
+        each = [asked(member, panel, series, positions, horizon) for member in self.members_]
         forecasts = np.stack(each, axis=-1)  # (n, horizon, n_members)
         if self.combination == "median":
             return np.median(forecasts, axis=-1)

@@ -24,11 +24,11 @@ from seqcast.ensembles._conformal import (
     series_quantiles,
     window_scores,
 )
-from seqcast.ensembles._members import SHARED, fitted, has_quantiles
+from seqcast.ensembles._members import fitted, has_quantiles
 from seqcast.exceptions import CalibrationWarning, ShortSeriesError
 from seqcast.frames import SERIES
 from seqcast.panel import Floats, Integers, Panel, runs
-from seqcast.rolling import answer, scales
+from seqcast.rolling import answer, clip, scales
 
 __all__ = ["ConformalForecaster"]
 
@@ -223,7 +223,7 @@ class ConformalForecaster(BaseForecaster):
 
     def _fit_panel(self, panel: Panel) -> None:
         held = self._held(panel)
-        self.starts_, self.ends_, self.resume_ = panel.first, panel.ends, panel.ends
+        self.starts_, self.resume_ = panel.first, panel.ends
         self.widening_ = np.ones((self.horizon, 2))
         early = panel.cut(np.arange(panel.n_series), np.zeros(panel.n_series, np.int64), panel.lengths - held)
         self.forecaster_ = self._fitted(early)
@@ -265,13 +265,6 @@ class ConformalForecaster(BaseForecaster):
     def _fitted(self, panel: Panel) -> BaseForecaster:
         given = self.forecaster[-1] if isinstance(self.forecaster, Pipeline) else self.forecaster
         member = SeasonalNaive() if given is None else given
-        for name in SHARED:
-            inner, own = getattr(member, name), getattr(self, name)
-            if inner not in (own, member._options[name].default):
-                raise ValueError(
-                    f"The forecaster has {name}={inner!r}, ConformalForecaster has {own!r}. Give {name} to "
-                    "ConformalForecaster, which hands it on."
-                )
         return fitted(self, member, panel)
 
     def _choose(self, panel: Panel, rows: Rows, scale: Floats) -> None:
@@ -348,7 +341,7 @@ class ConformalForecaster(BaseForecaster):
             score = self._score_quantiles(chain.scores, index, code[mine], levels, replay)  # (n, horizon, n_levels)
             side = np.where(score < 0, width[mine, :, :1], width[mine, :, 1:])
             out[mine] = point[mine, :, None] + score * side * chain.scale[code[mine], index][..., None]
-        return out
+        return clip(out, self.forecaster_.bounds)
 
     def _forecasts(
         self, panel: Panel, series: Integers, positions: Integers, horizon: int, with_width: bool

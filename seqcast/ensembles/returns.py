@@ -8,10 +8,10 @@ from sklearn.utils import Tags
 from seqcast._parameters import any_of, boolean, instance_of, is_none, option, parameters
 from seqcast.base import BaseForecaster
 from seqcast.baselines import HistoricAverage
-from seqcast.ensembles._members import fitted
+from seqcast.ensembles._members import asked, fitted
 from seqcast.exceptions import ShortSeriesError
 from seqcast.panel import Floats, Integers, Panel
-from seqcast.rolling import answer, by_origin, error_origins, mean_before
+from seqcast.rolling import answer, by_knowledge, by_origin, error_origins, mean_before
 
 __all__ = ["ReturnsForecaster"]
 
@@ -33,7 +33,7 @@ class ReturnsForecaster(BaseForecaster):
 
     Quantiles and paths do not come from the wrapped forecaster's quantiles of single returns, which do not add up to
     those of a price. They are the forecast times the ratios of price to forecast at the latest rolling origins, each
-    series in units of its volatility up to the origin; a path takes the ratios of one origin for all steps and series.
+    series in units of its volatility up to the origin; the ranks of these ratios tie steps and series of paths.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class ReturnsForecaster(BaseForecaster):
         self.forecaster_ = fitted(self, HistoricAverage() if self.forecaster is None else self.forecaster, returns)
 
     def _forecast_panel(self, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
-        returns = self.forecaster_._forecast_panel(self._returns(panel), series, positions, horizon)
+        returns = asked(self.forecaster_, self._returns(panel), series, positions, horizon)
         row = _last_known(panel)[panel.indptr[series] + positions]
         usual = float(np.exp(np.mean(np.log(list(self.levels_.values())))))
         level = np.array([self.levels_.get(label, usual) for label in panel.ids])[series]
@@ -78,8 +78,10 @@ class ReturnsForecaster(BaseForecaster):
         self, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
     ) -> Floats:
         point = self._forecast_panel(panel, series, positions, horizon)
-        spread = np.nanquantile(self._errors(horizon), quantiles, axis=(0, 1)).T  # (horizon, n_quantiles)
-        return point[..., None] * np.exp(self._volatility(panel, series, positions)[:, None, None] * spread)
+        unit, spread = self._volatility(panel, series, positions), np.empty((*point.shape, len(quantiles)))
+        for mine, history in by_knowledge(self, panel, series, positions):
+            spread[mine] = np.nanquantile(self._errors(history, horizon), quantiles, axis=(0, 1)).T
+        return point[..., None] * np.exp(unit[:, None, None] * spread)
 
     @property
     def _longest(self) -> int | None:
@@ -99,9 +101,8 @@ class ReturnsForecaster(BaseForecaster):
         ratio = panel.values / np.where(has_price, panel.values[before], np.nan)
         return replace(panel, values=np.log(ratio) if self.log else ratio - 1)
 
-    def _errors(self, horizon: int) -> Floats:
+    def _errors(self, panel: Panel, horizon: int) -> Floats:
         """log(price / forecast) over volatility at the latest origins, (n_origins, n_series, horizon)."""
-        panel = self.panel_
         series, positions = error_origins(panel, horizon)
         forecast = answer(self, panel, series, positions, horizon, None)
         price = panel.values_at(series, positions, horizon)

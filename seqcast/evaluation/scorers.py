@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seqcast import metrics
 from seqcast.evaluation.pipelines import final_forecaster, transformed
-from seqcast.frames import read_target
+from seqcast.frames import in_order_of, read_target, shared_index
 from seqcast.times import season_length_of
 
 __all__ = ["scorer"]
@@ -83,9 +83,14 @@ class Scorer:
     def __call__(self, estimator: Any, X: Any, y: Any) -> float:
         """Return the mean over series of minus the metric."""
         _, actual, index = read_target(y)
+        index = shared_index(X, index)
         if not np.isfinite(actual).any():
             raise ValueError("No value of y is known in the rows to score. Leave this fold out, or take longer ones.")
-        forecast = self._forecast(estimator, X, actual.shape)
+        found = self._forecast(estimator, X)
+        y = in_order_of(found, y)
+        actual = read_target(y)[1]
+        forecast = _finite(np.asarray(found, dtype=np.float64), estimator)
+        forecast = forecast.reshape(*actual.shape, *([-1] if self.metric in _QUANTILE else []))
         losses = []
         for label, rows, column in _series_of(y, index, actual):
             truth = actual[rows, column]
@@ -97,17 +102,16 @@ class Scorer:
             )
         return -float(np.nanmean(losses))
 
-    def _forecast(self, estimator: Any, X: Any, shape: tuple[int, ...]) -> Floats:
-        """Forecasts of shape (n_rows, n_columns) or (n_rows, n_columns, n_quantiles)."""
+    def _forecast(self, estimator: Any, X: Any) -> Any:
+        """Forecasts, or their quantiles, as the estimator gives them."""
         if self.metric in _POINT:
-            return _finite(np.asarray(estimator.predict(X), dtype=np.float64).reshape(shape), estimator)
+            return estimator.predict(X)
         transformers, forecaster = final_forecaster(estimator)
         if forecaster is None:
             raise TypeError(
                 f"{self.metric} needs quantiles, which {type(estimator).__name__} does not give. Use 'mae'."
             )
-        forecast = forecaster.predict(transformed(transformers, X), quantiles=list(self.quantiles))
-        return _finite(np.asarray(forecast, dtype=np.float64).reshape(*shape, -1), estimator)
+        return forecaster.predict(transformed(transformers, X), quantiles=list(self.quantiles))
 
     def _loss(self, actual: Floats, forecast: Floats, estimator: Any, label: Any) -> float:
         options: dict[str, Any] = {"quantiles": self.quantiles} if self.metric in _QUANTILE else {}

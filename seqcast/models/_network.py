@@ -139,7 +139,7 @@ class NetworkForecaster(WindowForecaster):
         """
         if not hasattr(self, "members_"):
             return self.fit(X, y)
-        self.update(X, y)
+        self.ends_ = self.update(X, y).panel_.ends
         split = split_in_time(Calendar(self.calendar_).extend(self.panel_), self._longest, 0)
         for member, seed in zip(self.members_, _seeds(self.random_state, len(self.members_)), strict=True):
             model, architecture = member.model, member.architecture
