@@ -202,13 +202,20 @@ def _constructor(options: dict[str, Option], types: dict[str, Any]) -> Callable[
         inspect.Parameter(name, kinds[options[name].wraps], default=options[name].default, annotation=types[name])
         for name in order
     ]
+    by_name = next(name for name in order if not options[name].wraps)
     signature = inspect.Signature([inspect.Parameter("self", kinds[True]), *given])
 
     def __init__(*args: Any, **kwargs: Any) -> None:
         unknown = [name for name in kwargs if name not in options]
         if unknown:
             raise TypeError(f"{type(args[0]).__name__} has no parameter {unknown[0]!r}. It has: {', '.join(order)}.")
-        bound = signature.bind(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            raise TypeError(
+                f"{type(args[0]).__name__} takes parameters by name, as in {by_name}=..., got {len(args) - 1} by "
+                f"position. It has: {', '.join(order)}."
+            ) from None
         bound.apply_defaults()
         self, *values = bound.arguments.values()
         for name, value in zip(order, values, strict=True):

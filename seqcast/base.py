@@ -419,6 +419,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
 
     def _ahead(self, panel: Panel, X: Any, horizon: int | None) -> tuple[Panel, int]:
         """The panel with the covariates of the steps ahead, and the horizon."""
+        if isinstance(horizon, (pd.DataFrame, pd.Series, pd.Index, np.ndarray)):
+            raise TypeError("The horizon comes first, and covariates by name: forecast(X=...), or predict(X).")
         schema, horizon = self.schema_, None if horizon is None else check_count("horizon", horizon)
         schema.check_use(X)
         if X is None or (not schema.encoder.columns and horizon is not None):

@@ -3,6 +3,7 @@
 __all__ = [
     "CalibrationWarning",
     "CorruptFileError",
+    "DeadStartWarning",
     "FrequencyError",
     "FrequencyWarning",
     "HorizonWarning",
@@ -60,6 +61,10 @@ class CorruptFileError(ValueError):
 
 class HorizonWarning(UserWarning):
     """More steps were asked for than the forecaster was fitted to answer at once."""
+
+
+class DeadStartWarning(UserWarning):
+    """At least half of a series, its start, is one value."""
 
 
 class FrequencyWarning(UserWarning):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pandas.tseries.offsets import BaseOffset
 
 from seqcast._parameters import check_count
-from seqcast.exceptions import FrequencyWarning, IrregularTimesError, NonFiniteError
+from seqcast.exceptions import DeadStartWarning, FrequencyWarning, IrregularTimesError, NonFiniteError
 from seqcast.times import TimeAxis, has_times
 
 __all__ = ["Panel", "from_long", "future_rows", "to_long"]
@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MANY_GAPS = 20  # between rows: fewer may all be even by chance
+DEAD_START = 20  # rows of one value, at least, before a series seems to begin
 
 
 @dataclass(frozen=True)
@@ -267,6 +268,24 @@ def warn_of_strides(panel: Panel, stacklevel: int) -> None:
             f"({len(wrong)} such series); the steps between count as missing. If it is of another frequency, bring it "
             "to this one, or give it a forecaster of its own.",
             FrequencyWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def warn_of_dead_starts(panel: Panel, stacklevel: int) -> None:
+    """Warn where at least half of a series, its start, is one value: it was listed, or switched on, later."""
+    dead = []
+    for i in range(panel.n_series):
+        y = panel.values[panel.series(i)]
+        y = y[~np.isnan(y)]
+        n_alike = int(np.argmax(y != y[0])) if len(y) else 0  # 0 where all are alike
+        if n_alike >= max(DEAD_START, len(y) / 2):
+            dead.append(f"{panel.name_of(i)} is {y[0]:g} in its first {n_alike} of {len(y)} known rows")
+    if dead:
+        warnings.warn(
+            f"{dead[0]} ({len(dead)} such series): little but that is learned, and intervals come out far too narrow "
+            "or too wide. Leave these rows out, if what is measured had not begun.",
+            DeadStartWarning,
             stacklevel=stacklevel,
         )
 

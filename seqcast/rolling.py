@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import t as student
 
 from seqcast.exceptions import HorizonWarning, LookaheadWarning, NonFiniteError, ShortSeriesError
 from seqcast.metrics import seasonal_scale
@@ -30,6 +32,7 @@ __all__ = [
     "scales_at",
 ]
 
+FEW_ORIGINS = 20  # whose errors say little of quantiles
 _N_ERROR_ORIGINS = 200  # rolling origins, at most, whose errors make default quantiles
 
 
@@ -184,13 +187,26 @@ def mean_before(panel: Panel, values: Floats, series: Integers, positions: Integ
 def empirical_quantiles(
     forecaster: Any, panel: Panel, series: Integers, positions: Integers, horizon: int, quantiles: list[float]
 ) -> Floats:
-    """Return the forecast plus the empirical quantiles, by step, of scaled rolling-origin errors."""
+    """Return the forecast plus the empirical quantiles, by step, of scaled rolling-origin errors.
+
+    Errors of few origins count with both signs, and as those of Student's distribution: a few do not tell on which side
+    more is to come, nor how far out.
+    """
     point = forecaster._forecast_panel(panel, series, positions, horizon)
     unit, spread = scales_at(forecaster, panel, series, positions), np.empty((*point.shape, len(quantiles)))
     for mine, history in by_knowledge(forecaster, panel, series, positions):
-        errors = scaled_errors(forecaster, horizon, history=history)
-        spread[mine] = np.nanquantile(errors, quantiles, axis=(0, 1)).T  # (horizon, n_quantiles)
+        spread[mine] = _quantiles_of(scaled_errors(forecaster, horizon, history=history), quantiles)
     return point[..., None] + unit[:, None, None] * spread
+
+
+def _quantiles_of(errors: Floats, quantiles: list[float]) -> Floats:
+    """By step (horizon, n_quantiles), of errors (n_origins, n_series, horizon)."""
+    n_origins = len(errors)
+    if n_origins >= FEW_ORIGINS:
+        return np.nanquantile(errors, quantiles, axis=(0, 1)).T
+    normal = ndtri(quantiles)
+    tail = np.divide(student.ppf(quantiles, max(n_origins - 1, 2)), normal, out=np.ones_like(normal), where=normal != 0)
+    return np.nanquantile(np.concatenate([errors, -errors]), quantiles, axis=(0, 1)).T * tail
 
 
 def by_knowledge(

@@ -18,7 +18,7 @@ from seqcast.exceptions import (
     UnknownSeriesError,
 )
 from seqcast.frames import SERIES, FeatureEncoder, Layout, read_features, read_pair, read_target, says_when
-from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index, warn_of_strides
+from seqcast.panel import Floats, Integers, Panel, check_order, read_panel_index, warn_of_dead_starts, warn_of_strides
 from seqcast.times import TimeAxis
 
 __all__ = ["Schema", "check_columns", "lay", "no_columns"]
@@ -55,6 +55,7 @@ class Schema:
         encoder = FeatureEncoder.fitted(frame)
         panel, *_ = lay(layout, values, encoder.encode(frame), index, encoder.names, freq=freq)
         warn_of_strides(panel, 4)
+        warn_of_dead_starts(panel, 4)
         names = tuple(index.names) if layout.has_levels else ()
         return cls(layout, encoder, tuple(past_features), panel.axis, names), panel
 
