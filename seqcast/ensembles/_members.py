@@ -1,13 +1,17 @@
 """Forecasters inside forecasters: they share the schema of the outer one, and the parameters that it decides."""
 
+from typing import Any
+
+import pandas as pd
 from sklearn.base import clone
 
 from seqcast.base import BaseForecaster
+from seqcast.frames import says_when
 from seqcast.panel import Floats, Integers, Panel
 from seqcast.rolling import clip
 from seqcast.series import SeriesForecaster
 
-__all__ = ["asked", "fitted", "has_quantiles"]
+__all__ = ["asked", "fitted", "has_quantiles", "transformed"]
 
 SHARED = ("horizon", "season_length", "freq", "past_features")
 
@@ -36,6 +40,15 @@ def fitted(outer: BaseForecaster, member: BaseForecaster, panel: Panel) -> BaseF
 def asked(member: BaseForecaster, panel: Panel, series: Integers, positions: Integers, horizon: int) -> Floats:
     """Return forecasts (n, horizon) of a fitted member, within its bounds."""
     return clip(member._forecast_panel(panel, series, positions, horizon), member.bounds)
+
+
+def transformed(transformers: Any, X: Any, kept: pd.DataFrame | None) -> Any:
+    """Return rows as the first steps of a Pipeline make them; they see those `kept` since fit too, as lags need."""
+    if kept is None or not isinstance(X, pd.DataFrame) or not (says_when(X.index) and X.index.is_unique):
+        return transformers.transform(X)
+    seen = pd.concat([kept[~kept.index.isin(X.index)], X]).sort_index()
+    found, at = transformers.transform(seen), seen.index.get_indexer(X.index)
+    return found.iloc[at] if isinstance(found, pd.DataFrame) else found[at]
 
 
 def has_quantiles(forecaster: BaseForecaster) -> bool:

@@ -24,7 +24,7 @@ from seqcast.ensembles._conformal import (
     series_quantiles,
     window_scores,
 )
-from seqcast.ensembles._members import fitted, has_quantiles
+from seqcast.ensembles._members import fitted, has_quantiles, transformed
 from seqcast.exceptions import CalibrationWarning, ShortSeriesError
 from seqcast.frames import SERIES
 from seqcast.panel import Floats, Integers, Panel, runs
@@ -171,7 +171,7 @@ class ConformalForecaster(BaseForecaster):
         CalibrationWarning
             With ``method="split"``, if the scores drift.
         """
-        self.transformers_ = None
+        self.transformers_, self.kept_ = None, None
         if isinstance(self.forecaster, Pipeline) and _is_forecaster(self.forecaster):
             if y is SERIES or y is None:
                 raise ValueError("A Pipeline makes covariates of X: give y too, fit(X, y).")
@@ -192,6 +192,8 @@ class ConformalForecaster(BaseForecaster):
         self
         """
         super().update(X, y, overwrite=overwrite)
+        if self.transformers_ is not None and y is not SERIES and isinstance(X, pd.DataFrame):
+            self.kept_ = X if self.kept_ is None else pd.concat([self.kept_[~self.kept_.index.isin(X.index)], X])
         panel = self.panel_
         counts = np.maximum(panel.ends - self.horizon + 1 - self.resume_, 0)  # origins whose whole horizon is known
         series, back = runs(counts)
@@ -217,7 +219,8 @@ class ConformalForecaster(BaseForecaster):
         return self.__dict__.setdefault("_learned", {})
 
     def _read_rows(self, X: Any) -> tuple[pd.DataFrame, pd.Index | None]:
-        return super()._read_rows(X if self.transformers_ is None else self.transformers_.transform(X))
+        is_plain = self.transformers_ is None
+        return super()._read_rows(X if is_plain else transformed(self.transformers_, X, self.kept_))
 
     # Fit: an early forecaster, its errors, the scale that foretells them
 
