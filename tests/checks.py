@@ -317,6 +317,8 @@ def check_bad_parameters_raise(forecaster):
             clone(forecaster).set_params(**bad).fit(monthly())
     with pytest.raises(TypeError, match="has no parameter 'steps'. It has: .*horizon"):
         type(forecaster)(steps=3)
+    with pytest.raises(TypeError, match="takes parameters by name, as in horizon=..., got 2 by position"):
+        type(forecaster)(None, 3)
 
 
 def check_gaps_in_the_target_are_masked(forecaster):

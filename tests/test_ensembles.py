@@ -7,7 +7,7 @@ from checks import monthly
 from numpy.testing import assert_allclose
 from sklearn.linear_model import LinearRegression
 
-from seqcast import Drift, EnsembleForecaster, HistoricAverage, Naive, SeasonalNaive
+from seqcast import ConformalForecaster, Drift, EnsembleForecaster, HistoricAverage, Naive, SeasonalNaive
 
 MEMBERS = [("naive", Naive()), ("average", HistoricAverage()), ("seasonal", SeasonalNaive())]
 
@@ -50,3 +50,20 @@ def test_members_are_reached_by_nested_parameters():
 def test_foreign_members_are_named():
     with pytest.raises(TypeError, match="line.*RegressionForecaster"):
         EnsembleForecaster([("line", LinearRegression())]).fit(monthly())
+
+
+def test_a_member_keeps_the_season_and_the_bounds_that_it_was_given():
+    y = pd.Series(np.tile([0.0, 10, 20, 30, 40], 12), pd.date_range("2024", periods=60), name="y")
+    member = SeasonalNaive(season_length=5)
+    for outer in (EnsembleForecaster([("own", member)], horizon=3), ConformalForecaster(member, horizon=3)):
+        assert outer.fit(y).forecast().tolist() == [0.0, 10.0, 20.0]
+    falling = pd.Series(np.arange(30.0, 0, -1), y.index[:30], name="y")
+    bounded = EnsembleForecaster([("drift", Drift(bounds=(0, None)))], horizon=4).fit(falling)
+    assert bounded.forecast().min() == 0
+    calibrated = ConformalForecaster(Drift(bounds=(0, None)), horizon=2).fit(y[::-1].set_axis(y.index))
+    assert calibrated.forecast(interval=0.8).to_numpy().min() >= 0
+
+
+def test_a_member_of_another_horizon_is_refused():
+    with pytest.raises(ValueError, match="Naive has horizon=7, EnsembleForecaster has 3. Give horizon to Ensemble"):
+        EnsembleForecaster([("naive", Naive(horizon=7))], horizon=3).fit(monthly())

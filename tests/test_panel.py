@@ -127,3 +127,13 @@ def test_a_number_of_steps_is_no_rows():
     y = pd.Series(np.arange(30.0), pd.date_range("2024-01-01", periods=30))
     with pytest.raises(TypeError, match=r"Use forecast\(5\) for steps"):
         Naive(horizon=2).fit(y).predict(5)
+
+
+def test_columns_of_two_levels_come_back_as_they_went_in():
+    columns = pd.MultiIndex.from_product([["north", "south"], ["load", "price"]], names=["region", "what"])
+    y = pd.DataFrame(np.arange(40.0).reshape(10, 4), pd.date_range("2024", periods=10), columns)
+    model = Naive(horizon=2).fit(y)
+    assert model.forecast().columns.equals(columns)
+    found = model.forecast(quantiles=[0.1, 0.9])
+    assert found.columns.names == ["region", "what", "quantile"]
+    assert found["north", "load", 0.1].shape == (2,)

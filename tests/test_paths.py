@@ -159,3 +159,18 @@ def test_paths_written_on_for_long_stay_near_the_series():
     room = 1.16 * (y.max() - y.min())
     assert paths.to_numpy().max() <= y.max() + room
     assert paths.to_numpy().min() >= y.min() - room
+
+
+def test_series_keep_their_ties_when_some_or_other_orders_are_asked_for(random):
+    shock, alone = random.standard_normal((2, 300)).cumsum(1)
+    y = days(np.c_[shock, shock + 0.1 * random.standard_normal(300), alone], columns=list("abc"))
+    model = SeasonalNaive(horizon=2, season_length=1).fit(y)
+
+    def correlation(paths, one, other):
+        return np.corrcoef(paths[one].iloc[0], paths[other].iloc[0])[0, 1]
+
+    for columns in (list("abc"), list("ba"), list("cba")):
+        paths = model.sample(500, history=y[columns], random_state=0)
+        assert correlation(paths, "a", "b") > 0.9
+    assert abs(correlation(paths, "a", "c")) < 0.3
+    assert correlation(model.sample(500, history=y.rename(columns={"c": "new"}), random_state=0), "a", "b") > 0.9

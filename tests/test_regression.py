@@ -206,3 +206,12 @@ def test_parameters_of_the_regressor_are_reached():
 def test_save_says_how_to_save(tmp_path):
     with pytest.raises(TypeError, match=r"joblib\.dump"):
         RegressionForecaster(Ridge()).fit(monthly()).save(tmp_path / "model")
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_intervals_of_few_values_hold_the_forecast_and_have_a_width(n):
+    for seed in range(10):
+        y = monthly(n, seed=seed, noise=2)
+        found = RegressionForecaster(horizon=2).fit(y).forecast(interval=0.8)
+        assert (found["lower"] < found["forecast"]).all()
+        assert (found["forecast"] < found["upper"]).all()

@@ -182,3 +182,21 @@ def test_constant_training_values_give_no_scaled_score():
     model = Level(horizon=3).fit(y[:-3])
     with pytest.raises(ValueError, match="no scale"):
         scorer("mase")(model, y[-3:], y[-3:])
+
+
+def test_rows_and_columns_are_scored_where_they_belong():
+    times = pd.date_range("2024-01-01", periods=20, name="time")
+    wide = pd.DataFrame({"a": np.arange(20.0), "b": 100 + np.arange(20.0) % 3}, times)
+    model = Level(season_length=5).fit(wide[:15])
+    rows = pd.DataFrame(index=times[15:])
+    for measure in (lambda y: model.score(rows, y), lambda y: scorer("mae")(model, rows, y)):
+        assert measure(wide[15:][["b", "a"]]) == measure(wide[15:])
+    assert scorer("pinball")(model, rows, wide[15:][["b", "a"]]) == scorer("pinball")(model, rows, wide[15:])
+    panel = pd.concat({"a": wide["a"], "b": wide["b"]}, names=["series"]).rename("y")
+    model = Level(season_length=5).fit(panel.groupby(level=0).head(15))
+    held = panel.groupby(level=0).tail(5)
+    rows = held.to_frame()[[]]
+    for measure in (lambda y: model.score(rows, y), lambda y: scorer("mase")(model, rows, y)):
+        assert measure(held.to_numpy()) == measure(held)
+        with pytest.raises(ValueError, match="different indexes"):
+            measure(held[::-1])

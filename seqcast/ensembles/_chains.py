@@ -11,6 +11,9 @@ from seqcast.panel import Floats, Integers, Panel
 __all__ = ["Chain", "Rows", "lags_of", "latest_asked", "make_chain", "usual_errors"]
 
 
+LEAST = 0.1  # of the usual errors, in local ones: while nothing moves, nothing is sure
+
+
 class Rows(NamedTuple):
     """Forecasts of origins, one a row, beside the truth as far as it is known."""
 
@@ -75,7 +78,7 @@ def make_chain(rows: Rows, actual: Floats, stride: int, last: int, half_life: fl
     error, size = np.full(shape, np.nan), np.ones(shape)
     error[code, index] = rows.errors(actual[mine])
     size[code, index] = rows.width.mean(axis=-1)
-    scale = local_scales(error, lags_of(shape[2], stride), half_life, prior)
+    scale = np.maximum(local_scales(error, lags_of(shape[2], stride), half_life, prior), LEAST * prior[:, None])
     score = error / scale
     loss = np.log(scale * size) + np.abs(score)
     known = ~np.isnan(loss)
