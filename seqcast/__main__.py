@@ -68,14 +68,22 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m seqcast", description="Forecast time series in a CSV or Parquet file.")
+    parser = _Parser(
+        prog="python -m seqcast",
+        description="Forecast time series in a CSV or Parquet file, by themselves: other columns are not read.",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     shared: dict[str, Any] = {"epilog": _EPILOG, "formatter_class": argparse.RawDescriptionHelpFormatter}
     compare = commands.add_parser("backtest", help="compare models on the past, print a leaderboard", **shared)
     ahead = commands.add_parser("forecast", help="forecast the steps after the end of the file", **shared)
     for command in (compare, ahead):
         command.add_argument("file", type=Path, metavar="FILE", help="CSV or Parquet")
-        command.add_argument("--time", required=True, metavar="COLUMN", help="column of the times, or integer steps")
+        command.add_argument(
+            "--time",
+            required=True,
+            metavar="COLUMN",
+            help="column of the times, or integer steps; with times that come twice give --series too",
+        )
         command.add_argument("--target", required=True, metavar="COLUMN", help="column to forecast")
         command.add_argument("--series", metavar="COLUMN", help="column that says which series a row belongs to")
         command.add_argument("--horizon", required=True, type=int, metavar="N", help="steps to forecast")
