@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MANY_GAPS = 20  # between rows: fewer may all be even by chance
-DEAD_START = 20  # rows of one value, at least, before a series seems to begin
+DEAD_START, FEWEST_ALIVE = 20, 3  # rows of one value, at least, before a series seems to begin, and after that
 
 
 @dataclass(frozen=True)
@@ -278,8 +278,9 @@ def warn_of_dead_starts(panel: Panel, stacklevel: int) -> None:
     for i in range(panel.n_series):
         y = panel.values[panel.series(i)]
         y = y[~np.isnan(y)]
-        n_alike = int(np.argmax(y != y[0])) if len(y) else 0  # 0 where all are alike
-        if n_alike >= max(DEAD_START, len(y) / 2):
+        n_alike = int(np.argmax(y != y[:1])) if len(y) else 0  # 0 where all are alike
+        is_alive = np.mean(y[n_alike:] != y[:1]) > 0.5 and len(y) >= n_alike + FEWEST_ALIVE if n_alike else False
+        if is_alive and n_alike >= max(DEAD_START, len(y) / 2):
             dead.append(f"{panel.name_of(i)} is {y[0]:g} in its first {n_alike} of {len(y)} known rows")
     if dead:
         warnings.warn(

@@ -630,7 +630,7 @@ def check_later_covariates_do_not_change_a_forecast(forecaster):
     fitted = forecaster.predict(X[:N])
     changed = X[:N].copy()
     changed.iloc[40:] += 5.0
-    forecaster.update(changed, y)
+    forecaster.update(changed, y, overwrite=True)
     assert_allclose(forecaster.predict(changed).iloc[: 41 - H], fitted.iloc[: 41 - H], rtol=1e-6)
 
 

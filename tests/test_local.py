@@ -543,6 +543,7 @@ def test_forecasts_stay_near_the_range_of_the_values():
     assert found.max() <= 2 * y.max() - y.min() + 1e-3 * y.max()
 
 
+@pytest.mark.filterwarnings("ignore::seqcast.exceptions.DeadStartWarning")
 @pytest.mark.parametrize("values", [np.full(60, 3.0), np.zeros(60), np.r_[np.zeros(50), np.ones(10)]])
 def test_constant_series_are_forecast(values):
     model = RidgeForecaster(horizon=3, season_length=12).fit(values)

@@ -136,4 +136,5 @@ def test_a_series_that_begins_late_is_warned_of():
     with pytest.warns(DeadStartWarning, match="series 'sales' is 0 in its first 150 of 220 known rows"):
         Naive().fit(y)
     Naive().fit(y[100:])  # a part of it, and not the most
+    Naive().fit(y.where(np.arange(220) % 5 == 0, 0.0))  # rare demand
     Naive().fit(y[:150])  # constant series are no such
