@@ -202,6 +202,7 @@ def _constructor(options: dict[str, Option], types: dict[str, Any]) -> Callable[
         inspect.Parameter(name, kinds[options[name].wraps], default=options[name].default, annotation=types[name])
         for name in order
     ]
+    n_by_position = sum(options[name].wraps for name in order)
     by_name = next(name for name in order if not options[name].wraps)
     signature = inspect.Signature([inspect.Parameter("self", kinds[True]), *given])
 
@@ -212,6 +213,8 @@ def _constructor(options: dict[str, Option], types: dict[str, Any]) -> Callable[
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
+            if len(args) - 1 <= n_by_position:
+                raise
             raise TypeError(
                 f"{type(args[0]).__name__} takes parameters by name, as in {by_name}=..., got {len(args) - 1} by "
                 f"position. It has: {', '.join(order)}."

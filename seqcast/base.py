@@ -37,6 +37,7 @@ from seqcast.paths import draw_paths
 from seqcast.rolling import (
     answer,
     empirical_quantiles,
+    ends_of_fit,
     errors_at,
     forecast_origins,
     forecast_rows,
@@ -136,7 +137,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         schema, panel = self.schema_, self.panel_
         frame, index = self._read_rows(X)
         features = schema.encoder.encode(frame)
-        start = 0 if schema.is_training(panel, self.ends_, X, features, index) else int(panel.ends[0])
+        start = 0 if schema.is_training(panel, ends_of_fit(self), X, features, index) else int(panel.ends[0])
         codes, steps = schema.locate(panel, index, len(frame), start)
         index = panel.axis.index(steps) if index is None else index
         codes, steps, features = schema.spread(panel, codes, steps, features)
@@ -164,7 +165,8 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         horizon : int, optional
-            Number of steps; by default that of the rows of X after the history, else the fitted one.
+            Number of steps; by default that of the rows of X after the history, else the fitted one. Where series end
+            at different times and X at one, it is as many as all series have.
         X : DataFrame or array, optional
             Covariates of these steps; rows at the times of `history` are its covariates, else those that fit saw.
         history : Series, DataFrame or array, optional
@@ -266,8 +268,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
         if unknown:
             raise UnknownSeriesError(f"Series {unknown[:5]} were not in fit. Fit again, or use forecast(history=...).")
         codes = np.array([self.panel_.ids.index(i) for i in new.ids])
-        self.schema_.check_update(self.panel_, new, codes, overwrite=overwrite)
-        self.panel_ = self.panel_.merged(new, codes)
+        self.panel_ = self.panel_.merged(self.schema_.told(self.panel_, new, codes, overwrite=overwrite), codes)
         return self
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -291,7 +292,7 @@ class BaseForecaster(RegressorMixin, BaseEstimator):
             If no series has two known rows.
         """
         forecast = self.predict(X)
-        _, actual, index = read_target(X if y is None else in_order_of(forecast, y))
+        _, actual, index = read_target(in_order_of(forecast, X if y is None else y))
         index, forecast = shared_index(X, index), np.asarray(forecast).reshape(actual.shape)
         groups = np.zeros(len(actual), np.int64)
         if isinstance(index, pd.MultiIndex):

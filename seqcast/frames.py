@@ -99,6 +99,13 @@ class FeatureEncoder:
         return tuple(name for i in range(len(self.columns)) for name in self._names_of(i))
 
     @property
+    def are_flags(self) -> NDArray[np.bool_]:
+        """Which encoded columns say that a value is missing."""
+        names = (self._names_of(i) for i in range(len(self.columns)))
+        marks = [[False] * (len(own) - 1) + [flag] for own, flag in zip(names, self.is_flagged, strict=True)]
+        return np.array([mark for own in marks for mark in own], dtype=bool)
+
+    @property
     def sources(self) -> tuple[Hashable, ...]:
         """For each encoded column the column it comes from."""
         return tuple(self.columns[i] for i in range(len(self.columns)) for _ in self._names_of(i))
@@ -180,7 +187,10 @@ def in_order_of(forecast: Any, y: Any) -> Any:
     if not (isinstance(forecast, pd.DataFrame) and isinstance(y, pd.DataFrame) and y.shape[1] > 1):
         return y
     columns = forecast.columns
-    return y[list(columns if columns.nlevels == y.columns.nlevels else columns.droplevel(-1).unique())]
+    columns = columns if columns.nlevels == y.columns.nlevels else columns.droplevel(-1).unique()
+    if set(columns) != set(y.columns):
+        raise ValueError(f"The columns of y are {list(y.columns)}, those forecast {list(columns)}. Give the same ones.")
+    return y[list(columns)]
 
 
 def _common_index(x_index: pd.Index | None, y_index: pd.Index | None) -> pd.Index | None:

@@ -58,8 +58,9 @@ class Panel:
         n_rows, known = int(indptr[-1]), ~np.isnan(values)
         target, covariates = np.full(n_rows, np.nan), np.full((n_rows, features.shape[1]), np.nan)
         target[rows[known]] = values[known]
-        k, j = np.nonzero(~np.isnan(features))
-        covariates[rows[k], j] = features[k, j]
+        for j, column in enumerate(features.T):
+            has_value = ~np.isnan(column)
+            covariates[rows[has_value], j] = column[has_value]
         present = np.zeros(n_rows, bool)
         present[rows] = True
         return cls(target, covariates, present, indptr, first, ids, axis, feature_names)
@@ -281,7 +282,7 @@ def warn_of_dead_starts(panel: Panel, stacklevel: int) -> None:
         n_alike = int(np.argmax(y != y[:1])) if len(y) else 0  # 0 where all are alike
         is_alive = np.mean(y[n_alike:] != y[:1]) > 0.5 and len(y) >= n_alike + FEWEST_ALIVE if n_alike else False
         if is_alive and n_alike >= max(DEAD_START, len(y) / 2):
-            dead.append(f"{panel.name_of(i)} is {y[0]:g} in its first {n_alike} of {len(y)} known rows")
+            dead.append(f"{panel.name_of(i)} is {y[0]:g} at its start, in half of its rows or more")
     if dead:
         warnings.warn(
             f"{dead[0]} ({len(dead)} such series): little but that is learned, and intervals come out far too narrow "

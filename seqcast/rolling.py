@@ -19,6 +19,7 @@ __all__ = [
     "by_origin",
     "clip",
     "empirical_quantiles",
+    "ends_of_fit",
     "error_origins",
     "errors_at",
     "forecast_origins",
@@ -189,8 +190,8 @@ def empirical_quantiles(
 ) -> Floats:
     """Return the forecast plus the empirical quantiles, by step, of scaled rolling-origin errors.
 
-    Errors of few origins count with both signs, and as those of Student's distribution: a few do not tell on which side
-    more is to come, nor how far out.
+    Few of them, of all series, count with both signs, and as those of Student's distribution: they do not tell on which
+    side more is to come, nor how far out.
     """
     point = forecaster._forecast_panel(panel, series, positions, horizon)
     unit, spread = scales_at(forecaster, panel, series, positions), np.empty((*point.shape, len(quantiles)))
@@ -201,20 +202,25 @@ def empirical_quantiles(
 
 def _quantiles_of(errors: Floats, quantiles: list[float]) -> Floats:
     """By step (horizon, n_quantiles), of errors (n_origins, n_series, horizon)."""
-    n_origins = len(errors)
-    if n_origins >= FEW_ORIGINS:
+    n_known = np.isfinite(errors).any(2).sum()  # of all series
+    if n_known >= FEW_ORIGINS:
         return np.nanquantile(errors, quantiles, axis=(0, 1)).T
-    normal = ndtri(quantiles)
-    tail = np.divide(student.ppf(quantiles, max(n_origins - 1, 2)), normal, out=np.ones_like(normal), where=normal != 0)
+    level = np.clip(quantiles, 0.005, 0.995)
+    normal = ndtri(level)
+    tail = np.divide(student.ppf(level, max(n_known - 1, 2)), normal, out=np.ones_like(normal), where=normal != 0)
     return np.nanquantile(np.concatenate([errors, -errors]), quantiles, axis=(0, 1)).T * tail
+
+
+def ends_of_fit(forecaster: Any) -> Integers:
+    """Return where each series ended in fit."""
+    return getattr(forecaster, "ends_", forecaster.panel_.ends)  # files of 0.1.0 have none
 
 
 def by_knowledge(
     forecaster: Any, panel: Panel, series: Integers, positions: Integers
 ) -> Iterator[tuple[NDArray[np.bool_], Panel]]:
     """Yield which origins (n,) may know which history: all of it from its end on, before that what fit saw."""
-    history = forecaster.panel_
-    ends = getattr(forecaster, "ends_", history.ends)  # files of 0.1.0 have none
+    history, ends = forecaster.panel_, ends_of_fit(forecaster)
     now = dict(zip(history.ids, history.ends.tolist(), strict=True))
     latest = np.array([now.get(label, int(history.ends.max())) for label in panel.ids])[series]
     is_now = (panel.first[series] + positions >= latest) | bool((ends == history.ends).all())

@@ -302,11 +302,19 @@ class Schema:
                 "history= too."
             )
 
-    def check_update(self, panel: Panel, new: Panel, codes: Integers, *, overwrite: bool) -> None:
-        """Raise for rows before the history, and where what is known changes; warn of new rows without covariates."""
+    def told(self, panel: Panel, new: Panel, codes: Integers, *, overwrite: bool) -> Panel:
+        """Return what is new: of rows that the history has, no covariate that is said to be missing.
+
+        Raise for rows before the history, and where what is known changes; warn of new rows without covariates.
+        """
         self.positions(panel, codes, new.first)
         rows, mine = panel.shared_rows(new, codes)
-        old, given = (np.column_stack((p.values[k], p.features[k])) for p, k in ((panel, mine), (new, rows)))
+        rows, mine = rows[panel.present[mine]], mine[panel.present[mine]]
+        flags, features = self.encoder.are_flags, new.features.copy()
+        features[rows] = np.where(flags & (features[rows] == 1), np.nan, features[rows])
+        new = replace(new, features=features)
+        kept = np.where(flags & (panel.features[mine] == 1), np.nan, panel.features[mine])
+        old, given = np.column_stack((panel.values[mine], kept)), np.column_stack((new.values[rows], features[rows]))
         changed = ~np.isnan(old) & ~np.isnan(given) & ~np.isclose(old, given, rtol=1e-6)
         if changed.any() and not overwrite:
             k, j = np.argwhere(changed)[0]
@@ -321,8 +329,9 @@ class Schema:
             warnings.warn(
                 "The new rows have no covariates: these are missing from now on. Give X the new rows too.",
                 MissingFeaturesWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
+        return new
 
     def check_kept(self, panel: Panel, codes: Integers, positions: Integers, features: Floats) -> None:
         """Raise where training rows come with other covariates than they had."""

@@ -64,6 +64,7 @@ def test_a_member_keeps_the_season_and_the_bounds_that_it_was_given():
     assert calibrated.forecast(interval=0.8).to_numpy().min() >= 0
 
 
-def test_a_member_of_another_horizon_is_refused():
-    with pytest.raises(ValueError, match="Naive has horizon=7, EnsembleForecaster has 3. Give horizon to Ensemble"):
-        EnsembleForecaster([("naive", Naive(horizon=7))], horizon=3).fit(monthly())
+def test_horizons_are_handed_on_and_of_what_is_calibrated_must_be_the_same():
+    assert len(EnsembleForecaster([("naive", Naive(horizon=7))], horizon=3).fit(monthly()).forecast()) == 3
+    with pytest.raises(ValueError, match="Naive has horizon=7, ConformalForecaster has 3. Give horizon to Conformal"):
+        ConformalForecaster(Naive(horizon=7), horizon=3).fit(monthly())

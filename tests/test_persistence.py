@@ -199,9 +199,13 @@ def stored_forecasters():
 @pytest.mark.parametrize("path", sorted(STORED.glob("*.seqcast")), ids=lambda path: path.stem)
 def test_stored_files_forecast_the_stored_numbers(path):
     expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    forecast = seqcast.load(path).forecast(quantiles=expected["quantiles"])
+    model = seqcast.load(path)
+    forecast = model.forecast(quantiles=expected["quantiles"])
     assert [str(time) for time in forecast.index.get_level_values(-1)] == expected["times"]
     np.testing.assert_allclose(forecast, expected["forecast"], rtol=1e-4)
+    if not model.schema_.encoder.columns:
+        np.testing.assert_allclose(model.predict(forecast.index), model.forecast())
+        model.update(model.forecast())
 
 
 if __name__ == "__main__":

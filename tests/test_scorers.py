@@ -200,3 +200,12 @@ def test_rows_and_columns_are_scored_where_they_belong():
         assert measure(held.to_numpy()) == measure(held)
         with pytest.raises(ValueError, match="different indexes"):
             measure(held[::-1])
+
+
+def test_a_score_of_the_series_alone_is_of_its_columns_and_others_are_refused():
+    times = pd.date_range("2024-01-01", periods=20)
+    wide = pd.DataFrame({"a": np.arange(20.0), "b": 100 + np.arange(20.0) % 3}, times)
+    model = Level(season_length=5).fit(wide[:15])
+    assert model.score(wide[15:][["b", "a"]]) == model.score(wide[15:])
+    with pytest.raises(ValueError, match="The columns of y are .*'c'.*, those forecast"):
+        model.score(pd.DataFrame(index=times[15:]), wide[15:].assign(c=1.0))

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from seqcast import (
@@ -133,8 +134,32 @@ def test_series_of_different_ends_are_forecast_as_far_as_all_are_given():
 
 def test_a_series_that_begins_late_is_warned_of():
     y = pd.Series(np.r_[np.zeros(150), RANDOM.poisson(20, 70)], DAYS, name="sales")
-    with pytest.warns(DeadStartWarning, match="series 'sales' is 0 in its first 150 of 220 known rows"):
+    with pytest.warns(DeadStartWarning, match="series 'sales' is 0 at its start, in half of its rows or more"):
         Naive().fit(y)
     Naive().fit(y[100:])  # a part of it, and not the most
     Naive().fit(y.where(np.arange(220) % 5 == 0, 0.0))  # rare demand
     Naive().fit(y[:150])  # constant series are no such
+
+
+@pytest.mark.parametrize("kind", ["number", "category"])
+def test_a_covariate_that_comes_late_is_filled_in_and_nan_erases_nothing(kind):
+    x = X["temp"].where(np.arange(220) % 50 != 7)
+    x = x if kind == "number" else pd.cut(x, 3, labels=list("abc"))
+    late = x.copy()
+    late.iloc[199] = np.nan
+    model = RidgeForecaster(horizon=3, lookback=14, n_members=1, past_features=("temp",))
+    model.fit(late[:200].to_frame(), Y[:200])
+    model.update(x[199:201].to_frame(), Y[199:201])
+    whole = clone(model).fit(x[:201].to_frame(), Y[:201]).panel_.features
+    assert_array_equal(model.panel_.features, whole)
+    model.update(late[199:200].to_frame(), Y[199:200])
+    assert_array_equal(model.panel_.features, whole)
+
+
+def test_a_frame_that_was_told_may_change_afterwards():
+    steps = make_pipeline(LagFeatures(lags=(1,)), RidgeForecaster(n_members=1))
+    model = ConformalForecaster(steps, horizon=3).fit(X[:190], Y[:190])
+    told = X[190:210].copy()
+    before = model.update(told, Y[190:210]).forecast(X=X[210:213])
+    told.loc[:] = 1e3
+    assert_allclose(model.forecast(X=X[210:213]), before)

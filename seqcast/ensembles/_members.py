@@ -13,25 +13,24 @@ from seqcast.series import SeriesForecaster
 
 __all__ = ["asked", "fitted", "has_quantiles", "transformed"]
 
-SHARED = ("horizon", "season_length", "freq", "past_features")
+SHARED = ("horizon", "freq", "past_features")
 
 
-def fitted(outer: BaseForecaster, member: BaseForecaster, panel: Panel) -> BaseForecaster:
+def fitted(outer: BaseForecaster, member: BaseForecaster, panel: Panel, *, is_strict: bool = False) -> BaseForecaster:
     """Return a clone of a member, fitted to a panel with the parameters of the outer forecaster.
 
-    A season that the member was given is its own; what else it was given must be what the outer one has.
+    A season that the member was given is its own. If it `is_strict`, what else it was given must be what is handed on.
     """
     shared = {name: getattr(outer, name) for name in SHARED}
     for name, own in shared.items():
         given = getattr(member, name)
-        if given in (own, member._options[name].default):
-            continue
-        if name != "season_length":
+        if is_strict and given not in (own, member._options[name].default):
             kind, kinds = type(outer).__name__, type(member).__name__
             raise ValueError(
                 f"{kinds} has {name}={given!r}, {kind} has {own!r}. Give {name} to {kind}, which hands it on."
             )
-        shared[name] = given
+    if member.season_length == member._options["season_length"].default:
+        shared["season_length"] = outer.season_length
     inner = clone(member).set_params(**shared)
     inner._fit_read(outer.schema_, panel)
     return inner

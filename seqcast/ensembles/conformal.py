@@ -151,6 +151,7 @@ class ConformalForecaster(BaseForecaster):
     half_life: float = option(100.0, positive(), 'Origins in which the weight of a score halves, if "weighted".')
     refit: bool = option(True, boolean(), "Whether the forecaster learns from the calibration part too, afterwards.")
 
+    kept_: pd.DataFrame | None = None  # rows told since fit, before the steps of a Pipeline
     rows_: tuple[Any, ...]  # Rows, as a file can hold them
     resume_: Integers  # (n_series,) grid step of the first origin that is not among them
 
@@ -193,7 +194,8 @@ class ConformalForecaster(BaseForecaster):
         """
         super().update(X, y, overwrite=overwrite)
         if self.transformers_ is not None and y is not SERIES and isinstance(X, pd.DataFrame):
-            self.kept_ = X if self.kept_ is None else pd.concat([self.kept_[~self.kept_.index.isin(X.index)], X])
+            kept = X[:0] if self.kept_ is None else self.kept_
+            self.kept_ = pd.concat([kept[~kept.index.isin(X.index)], X])
         panel = self.panel_
         counts = np.maximum(panel.ends - self.horizon + 1 - self.resume_, 0)  # origins whose whole horizon is known
         series, back = runs(counts)
@@ -268,7 +270,7 @@ class ConformalForecaster(BaseForecaster):
     def _fitted(self, panel: Panel) -> BaseForecaster:
         given = self.forecaster[-1] if isinstance(self.forecaster, Pipeline) else self.forecaster
         member = SeasonalNaive() if given is None else given
-        return fitted(self, member, panel)
+        return fitted(self, member, panel, is_strict=True)
 
     def _choose(self, panel: Panel, rows: Rows, scale: Floats) -> None:
         """Choose the scale that foretells the calibration errors best, and keep the forecasts."""
