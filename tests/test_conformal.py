@@ -534,3 +534,17 @@ def test_bad_levels_raise():
     for bad in ([0], [1.0], ["0.5"], [0.5, 0.5], []):
         with pytest.raises(ValueError, match="quantiles"), warnings.catch_warnings():
             model.forecast(quantiles=bad)
+
+
+@pytest.mark.filterwarnings("ignore::seqcast.exceptions.DeadStartWarning")
+def test_a_series_that_stood_still_does_not_make_the_others_wild():
+    random, times = np.random.default_rng(0), pd.date_range("2024", periods=320)
+    alive = pd.DataFrame(random.poisson(20, (320, 8)).astype(float), times, [f"s{k}" for k in range(8)])
+    launched = alive.assign(new=np.r_[np.zeros(300), random.poisson(20, 20)])
+    plain, beside = (
+        ConformalForecaster(seqcast.ETS(), horizon=2).fit(y).forecast(quantiles=[0.01, 0.99]).iloc[0]
+        for y in (alive, launched)
+    )
+    width = plain.xs(0.99, level="quantile") - plain.xs(0.01, level="quantile")
+    found = beside.xs(0.99, level="quantile") - beside.xs(0.01, level="quantile")
+    assert (found[width.index] < 1.5 * width).all()
