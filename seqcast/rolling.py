@@ -30,10 +30,9 @@ __all__ = [
     "open_ended",
     "scaled_errors",
     "scales",
-    "scales_at",
 ]
 
-FEW_ORIGINS = 20  # whose errors say little of quantiles
+FEWEST_ERRORS = 20  # that say something of quantiles
 _N_ERROR_ORIGINS = 200  # rolling origins, at most, whose errors make default quantiles
 
 
@@ -158,7 +157,7 @@ def scales(forecaster: Any, panel: Panel) -> Floats:
     return np.where(is_scale, found, np.median(found[is_scale]) if is_scale.any() else 1.0)
 
 
-def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers) -> Floats:
+def _scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Integers) -> Floats:
     """Return the unit of errors (n,) as it is known at each origin: the mean seasonal step of the rows before it."""
     out = np.full(len(series), np.nan)
     within = runs(panel.lengths)[1]
@@ -167,7 +166,7 @@ def scales_at(forecaster: Any, panel: Panel, series: Integers, positions: Intege
         change[lag:] = np.abs(panel.values[lag:] - panel.values[:-lag])
         change[within < lag] = np.nan
         out = np.where(np.isnan(out), mean_before(panel, change, series, positions), out)
-    usual = scales(forecaster, forecaster.panel_)
+    usual = scales(forecaster, _seen_in_fit(forecaster))
     return np.where(out > 0, out, np.median(usual))
 
 
@@ -194,7 +193,7 @@ def empirical_quantiles(
     side more is to come, nor how far out.
     """
     point = forecaster._forecast_panel(panel, series, positions, horizon)
-    unit, spread = scales_at(forecaster, panel, series, positions), np.empty((*point.shape, len(quantiles)))
+    unit, spread = _scales_at(forecaster, panel, series, positions), np.empty((*point.shape, len(quantiles)))
     for mine, history in by_knowledge(forecaster, panel, series, positions):
         spread[mine] = _quantiles_of(scaled_errors(forecaster, horizon, history=history), quantiles)
     return point[..., None] + unit[:, None, None] * spread
@@ -203,7 +202,7 @@ def empirical_quantiles(
 def _quantiles_of(errors: Floats, quantiles: list[float]) -> Floats:
     """By step (horizon, n_quantiles), of errors (n_origins, n_series, horizon)."""
     n_known = np.isfinite(errors).any(2).sum()  # of all series
-    if n_known >= FEW_ORIGINS:
+    if n_known >= FEWEST_ERRORS:
         return np.nanquantile(errors, quantiles, axis=(0, 1)).T
     level = np.clip(quantiles, 0.005, 0.995)
     normal = ndtri(level)
@@ -227,7 +226,14 @@ def by_knowledge(
     if is_now.any():
         yield is_now, history
     if not is_now.all():
-        yield ~is_now, history.cut(np.arange(history.n_series), np.zeros_like(ends), ends - history.first)
+        yield ~is_now, _seen_in_fit(forecaster)
+
+
+def _seen_in_fit(forecaster: Any) -> Panel:
+    history, ends = forecaster.panel_, ends_of_fit(forecaster)
+    if (ends == history.ends).all():
+        return history
+    return history.cut(np.arange(history.n_series), np.zeros_like(ends), ends - history.first)
 
 
 def scaled_errors(

@@ -94,6 +94,15 @@ def test_quantiles_of_an_earlier_origin_do_not_know_later_values(model):
     assert (later[0].to_numpy() != later[1].to_numpy()).all()
 
 
+def test_the_unit_of_a_constant_series_does_not_know_later_values_of_others():
+    moving = 10 + RANDOM.normal(size=220)
+    calm = pd.DataFrame({"moves": moving, "rests": 5.0}, DAYS)
+    wild = calm.assign(moves=np.where(np.arange(220) < 160, moving, 50 * moving))
+    model = WindowAverage(horizon=2)
+    found = [model.fit(z[:160]).update(z[160:]).forecast(history=z[:160], interval=0.8) for z in (calm, wild)]
+    assert_allclose(*found)
+
+
 def test_lags_see_what_was_told_since_fit():
     y = (5 + 3 * X["temp"].shift(1).fillna(0) + 0.1 * RANDOM.normal(size=220)).rename("load")
 
