@@ -3,13 +3,14 @@
 The linear skip is shrunk to it, and local smoothing is of what it leaves.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqcast.models._curves import Curves
 from seqcast.models._model import FeatureScaling
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.smoothing import smoothing_weight
@@ -43,10 +44,11 @@ class Effects:
     slopes: Floats  # (n_features,), in standard units of the target, for one of the covariate
     low: float  # in fit, like `high`
     high: float
+    curves: Curves = field(default_factory=Curves)
 
     def removed(self, panel: Panel, number: Integers) -> Panel:
         """The panel without them; `number` (n_series,) is the place of its series among those of fit."""
-        effect, width, own = self._at(panel.features), self.high - self.low, number[panel.codes()]
+        effect, width, own = self._at(self.curves.extended(panel.features)), self.high - self.low, number[panel.codes()]
         is_usual = (effect >= self.low - width / 2) & (effect <= self.high + width / 2)
         rest = self.scaling.apply(panel.values, own) - np.where(is_usual, effect, 0.0)
         return replace(panel, values=np.where(is_usual, self.scaling.invert(rest, own), np.nan))
@@ -56,7 +58,7 @@ class Effects:
         ahead = positions[:, None] + np.arange(forecast.shape[1])
         is_there, width = ahead < panel.lengths[series, None], self.high - self.low
         rows = panel.indptr[series, None] + np.where(is_there, ahead, 0)
-        effect = np.nan_to_num(self._at(_kept(panel)))[rows]
+        effect = np.nan_to_num(self._at(self.curves.extended(_kept(panel))))[rows]
         effect = np.where(is_there, effect.clip(self.low - width, self.high + width), 0.0)
         return self.scaling.invert(self.scaling.apply(forecast.T, number).T + effect, number)
 
@@ -66,20 +68,25 @@ class Effects:
         return standard @ self.slopes[used]
 
     @classmethod
-    def of(cls, learnt: Floats, scaling: TargetScaling, features: FeatureScaling, slopes: Floats) -> "Effects | None":
+    def of(
+        cls, learnt: Floats, scaling: TargetScaling, features: FeatureScaling, slopes: Floats, curves: Curves
+    ) -> "Effects | None":
         """Effects with their range where they were learned, by covariates (n_rows, n_features); None if there are none.
 
         Before the first origin an effect can be anything: no error has told it.
         """
         effect = cls(scaling, features, slopes, 0.0, 0.0)._at(learnt)
         effect = effect[~np.isnan(effect)]
-        return cls(scaling, features, slopes, float(effect.min()), float(effect.max())) if np.any(effect) else None
+        if not np.any(effect):
+            return None
+        return cls(scaling, features, slopes, float(effect.min()), float(effect.max()), curves)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Effects":
         """Undo ``asdict``."""
         scaling, features = TargetScaling(**state["scaling"]), FeatureScaling(**state["features"])
-        return cls(**{**state, "scaling": scaling, "features": features})
+        curves = Curves.from_state(state.get("curves"))
+        return cls(**{**state, "scaling": scaling, "features": features, "curves": curves})
 
 
 def _kept(panel: Panel) -> Floats:

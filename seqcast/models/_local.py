@@ -284,7 +284,9 @@ def effects_of(
         slopes = network.typical_scale * smoothing_and_slopes(network, sample)[1]
         positions = split.panel.steps() - split.panel.first[split.panel.codes()]
         is_learnt = positions >= int(sample.windows.positions(sample.rows).min())
-        return Effects.of(split.panel.features[is_learnt], task.scaling, task.features, slopes.double().numpy())
+        return Effects.of(
+            split.panel.features[is_learnt], task.scaling, task.features, slopes.double().numpy(), split.curves
+        )
 
     return learned(task.train), learned(task.everything)
 

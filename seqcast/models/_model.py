@@ -1,6 +1,6 @@
 """WindowModel: a network and what stands between it and a panel; the data path of every network and of the ridge."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from seqcast.models._calendar import Calendar
+from seqcast.models._curves import Curves
 from seqcast.networks.distributions import Distribution
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
@@ -60,6 +61,7 @@ class WindowModel:
     levels: Floats
     spread: Floats | None = None
     calendar: Calendar = field(default_factory=Calendar)
+    curves: Curves = field(default_factory=Curves)
     numbers: dict[Any, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +82,7 @@ class WindowModel:
             "levels": self.levels,
             "spread": self.spread,
             "calendar": self.calendar.cycles,
+            "curves": asdict(self.curves),
         }
 
     @classmethod
@@ -96,7 +99,12 @@ class WindowModel:
             state["levels"],
             state["spread"],
             Calendar(tuple(state.get("calendar", ()))),  # files of 0.1.0 have none
+            Curves.from_state(state.get("curves")),  # nor these
         )
+
+    def extended(self, panel: Panel) -> Panel:
+        """The panel with all the columns that the network reads."""
+        return self.calendar.extend(self.curves.extend(panel))
 
     @property
     def _middle(self) -> int:
@@ -191,7 +199,7 @@ class WindowModel:
         high = np.zeros(len(first), np.int64)
         np.minimum.at(low, run, positions - lookback)
         np.maximum.at(high, run, positions + horizon)
-        cut = self.calendar.extend(panel.cut(series[first], low, high))
+        cut = self.extended(panel.cut(series[first], low, high))
         codes = np.repeat(number[first], high - low)
         features = self.features.apply(cut.features)
         if self.network.knows_series:

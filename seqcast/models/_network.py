@@ -140,7 +140,7 @@ class NetworkForecaster(WindowForecaster):
         if not hasattr(self, "members_"):
             return self.fit(X, y)
         self.ends_ = self.update(X, y).panel_.ends
-        split = split_in_time(Calendar(self.calendar_).extend(self.panel_), self._longest, 0)
+        split = split_in_time(self.members_[0].model.extended(self.panel_), self._longest, 0)
         for member, seed in zip(self.members_, _seeds(self.random_state, len(self.members_)), strict=True):
             model, architecture = member.model, member.architecture
             task = make_task(split, member.choice, self._longest, model.device, model, architecture=architecture)
@@ -291,8 +291,8 @@ class NetworkForecaster(WindowForecaster):
             network = self._build(architecture).to(device)
         if former is not None:
             _copy_weights(former.model.network, network)
-        calendar = Calendar(self.calendar_)
-        model = WindowModel(network, task.scaling, task.features, self.panel_.ids, LEVELS, calendar=calendar)
+        extras = None, Calendar(self.calendar_), split.curves
+        model = WindowModel(network, task.scaling, task.features, self.panel_.ids, LEVELS, *extras)
         member = Member(architecture, model, training_length=choice.training_length)
         self._train(member, choice, split, task, torch.Generator().manual_seed(seed))
         return member

@@ -1,7 +1,7 @@
 """Task: what a forecaster learns from, split in time; and the automatic choices, ranked by the ridge on the tail."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from seqcast.exceptions import ShortSeriesError
 from seqcast.gains import NORMAL, half_width, is_doubtful, mean_and_variance, n_horizons
 from seqcast.metrics import seasonal_scale
 from seqcast.models._calibration import FEWEST_WINDOWS, fit_linear, set_typical_scale
+from seqcast.models._curves import Curves
 from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
@@ -54,6 +55,7 @@ class Choice:
     lookback: int
     training_length: int | None = None  # steps of each series, the latest, that are learned from; None is all
     penalty: float | None = None  # of the ridge, where it is settled: infinity is none
+    curves: bool = False  # whether squares and products of known covariates are learned from
 
 
 class Trial(NamedTuple):
@@ -77,6 +79,12 @@ class Split:
     panel: Panel
     ends: Integers  # (n_series,): row after the last known value
     cuts: Integers  # (n_series,): first row of the tail
+    curves: Curves = field(default_factory=Curves)  # whose columns the panel has
+
+    def curved(self, past_only: tuple[bool, ...], before: Integers) -> "Split":
+        """With squares and products of covariates, `past_only` or known ahead, in units of the rows before these."""
+        curves = Curves.fitted(self.panel.features[_are_before(self.panel, before)], past_only)
+        return replace(self, panel=curves.extend(self.panel), curves=curves)
 
     def origins(
         self, lookback: int, horizon: int, *, part: str, length: int | None = None
@@ -185,14 +193,15 @@ def choose(
 ) -> tuple[list[Choice], list[dict[str, Any]]]:
     """Choose what is "auto" by the mean absolute scaled error of the ridge on the validation tail.
 
-    First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train. All
-    candidates forecast the same steps, and see what lies before these only. A simpler choice gives way only to one that
-    is better by more than a standard error, or 20 %, and by more than 1 %; a simpler transform or normalisation by more
-    where there are few horizons to judge by. Where series may have a unit root, or the last value is best on the tail,
-    it gives way only where the gain is beyond doubt or 20 %, or where the last season is better than the last value:
-    for that, where the tail holds few horizons, the stretches before it are forecast too, each from what lies before
-    it. Logarithms are the only transform where the spread of growing series says so; else there is none of few windows.
-    Where the last value is chosen, and windows are not few, they are the transform of what may move by factors.
+    First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train;
+    then whether there are squares and products of known covariates. All candidates forecast the same steps, and see
+    what lies before these only. A simpler choice gives way only to one that is better by more than a standard error, or
+    20 %, and by more than 1 %; a simpler transform or normalisation by more where there are few horizons to judge by.
+    Where series may have a unit root, or the last value is best on the tail, it gives way only where the gain is beyond
+    doubt or 20 %, or where the last season is better than the last value: for that, where the tail holds few horizons,
+    the stretches before it are forecast too, each from what lies before it. Logarithms are the only transform where the
+    spread of growing series says so; else there is none of few windows. Where the last value is chosen, and windows are
+    not few, they are the transform of what may move by factors.
 
     Returns
     -------
@@ -207,17 +216,21 @@ def choose(
     middle = max(n for n in shorter if n <= MAX_LOOKBACK or n == shorter[0])
     (tail, origins), *earlier = _folds(split, horizon, lookbacks)
     n_train = len(split.origins(min(lookbacks), horizon, part="train")[0])
-    is_settled = len(transforms) * len(normalizations) * len(lookbacks) == 1
+    can_curve = len(tail.curved(past_only, tail.cuts).curves) > 0
+    is_settled = len(transforms) * len(normalizations) * len(lookbacks) == 1 and not can_curve
     if (is_settled and not _training_lengths(split, middle + horizon)) or not len(origins[0]) or not n_train:
         return [Choice(transforms[0], normalizations[0], middle)], scores
 
     trials: dict[Choice, Trial] = {}
-    network_of = partial(
-        ForecastNetwork, horizon=horizon, past_only=past_only, n_calendar=n_calendar, season_length=season_length
-    )
+    network_of = partial(ForecastNetwork, horizon=horizon, n_calendar=n_calendar, season_length=season_length)
+
+    def run(split: Split, origins: tuple[Integers, Integers], choice: Choice) -> Trial:
+        split = split.curved(past_only, split.cuts) if choice.curves else split
+        known = (*past_only, *[False] * (len(split.curves) + n_calendar))
+        return _try_out(split, origins, choice, partial(network_of, past_only=known), season_length)
 
     def try_out(choice: Choice) -> None:
-        trials[choice] = _try_out(tail, origins, choice, network_of, season_length)
+        trials[choice] = run(tail, origins, choice)
         scores.append({**asdict(choice), "penalty": trials[choice].penalty, "error": trials[choice].mean})
 
     def near(choices: Sequence[Choice], *, is_careful: bool = False) -> list[Choice]:
@@ -231,6 +244,8 @@ def choose(
     lengths = [choice.lookback for choice in near([replace(ways[0], lookback=middle), *others])]
     whole = replace(ways[0], lookback=lengths[0])
     recent = near([whole, *(replace(whole, training_length=n) for n in _training_lengths(split, lengths[0] + horizon))])
+    if can_curve:
+        recent = near([recent[0], replace(recent[0], curves=True)])
     last_value = Choice(transforms[0], "last", middle, penalty=np.inf)
     if "last" in normalizations:
         lowest = min(trials, key=lambda choice: trials[choice].mean)
@@ -241,14 +256,14 @@ def choose(
         is_rival = is_rival and not _season_is_better(tail, trials[last_value], season_length)
         rivals = {choice: [trials[choice]] for choice in (recent[0], lowest, last_value) if is_rival}
         for choice, found in rivals.items():
-            found += [_try_out(*fold, choice, network_of, season_length) for fold in earlier]
+            found += [run(*fold, choice) for fold in earlier]
         if is_rival and _near_the_best({c: _joined(found) for c, found in rivals.items()})[0] == last_value:
             is_log = "log" in transforms[1:] and moves_by_factors(split.panel.values, split.panel.indptr)
             return [replace(last_value, target_transform="log") if is_log else last_value], scores
     n_ways, n_lengths = len(ways), len(lengths)
     pairs = [(k % n_ways, (k % n_ways + k // n_ways) % n_lengths) for k in range(n_ways * n_lengths)]  # each pair once
     length = recent[0].training_length
-    choices = [replace(ways[i], lookback=lengths[j], training_length=length) for i, j in pairs]
+    choices = [replace(ways[i], lookback=lengths[j], training_length=length, curves=recent[0].curves) for i, j in pairs]
     is_free = wanted["lookback"] == "auto"  # one member is enough of those that take long
     return [c for k, c in enumerate(choices) if not (k and is_free and c.lookback > MAX_LOOKBACK)], scores
 
@@ -397,7 +412,7 @@ def _try_out(
 ) -> Trial:
     panel, values = split.panel, _known_before(split)
     scaling = fit_scaling(choice.target_transform, values, panel.indptr)
-    features = FeatureScaling.fitted(panel.features[_is_before(split)])
+    features = FeatureScaling.fitted(panel.features[_are_before(panel, split.cuts)])
     network = network_of(lookback=choice.lookback, normalization=choice.normalization)
     horizon = network.horizon
     layout: dict[str, Any] = {"lookback": choice.lookback, "horizon": horizon}
@@ -418,14 +433,14 @@ def _try_out(
     return Trial(errors, penalty, *at)
 
 
-def _is_before(split: Split) -> NDArray[np.bool_]:
-    """The rows before the tail."""
-    return np.arange(len(split.panel.values)) < np.repeat(split.panel.indptr[:-1] + split.cuts, split.panel.lengths)
+def _are_before(panel: Panel, cuts: Integers) -> NDArray[np.bool_]:
+    """Which rows of the series are before these (n_series,)."""
+    return np.arange(len(panel.values)) < np.repeat(panel.indptr[:-1] + cuts, panel.lengths)
 
 
 def _known_before(split: Split) -> Floats:
     """The values before the tail, NaN in it."""
-    return np.where(_is_before(split), split.panel.values, np.nan)
+    return np.where(_are_before(split.panel, split.cuts), split.panel.values, np.nan)
 
 
 def _units(panel: Panel, values: Floats, season_length: int) -> Floats:

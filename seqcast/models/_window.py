@@ -80,10 +80,10 @@ class WindowForecaster(BaseForecaster):
         device = _device(self.device)
         calendar = Calendar.fitted(panel) if self.calendar == "auto" else Calendar()
         self.calendar_: tuple[str, ...] = calendar.cycles
+        past_only = tuple(self.schema_.past_mask.tolist())
         panel = calendar.extend(panel)
         split = split_in_time(panel, self.horizon, self.validation_fraction, self.season_length_)
         wanted = self._wanted(panel)
-        past_only = (*self.schema_.past_mask.tolist(), *[False] * len(calendar))
         choices, self.choices_ = choose(
             split_in_time(panel, N_TAILS * self.horizon, self.validation_fraction, self.season_length_),
             past_only,
@@ -92,6 +92,8 @@ class WindowForecaster(BaseForecaster):
             wanted=wanted,
             n_calendar=len(calendar),
         )
+        split = split.curved(past_only, split.ends) if choices[0].curves else split
+        past_only = (*past_only, *[False] * (len(split.curves) + len(calendar)))
         self.members_: list[Member] = self._fit_members(split, choices, past_only, device)
         checks = [member.check for member in self.members_ if member.check]
         for member in self.members_:

@@ -86,9 +86,8 @@ class RidgeForecaster(WindowForecaster):
         penalty = fit_linear(network, task.train, task.validation, task.tail, penalty=choice.penalty)
         fit_elasticity(network, task.train)
         spread = residual_spread(network, task.train, task.validation)
-        model = WindowModel(
-            network, task.scaling, task.features, self.panel_.ids, LEVELS, spread, Calendar(self.calendar_)
-        )
+        extras = spread, Calendar(self.calendar_), split.curves
+        model = WindowModel(network, task.scaling, task.features, self.panel_.ids, LEVELS, *extras)
         check = check_tail(model, self.panel_, split, task) if task.validation else None
         if self.refit_tail and task.validation:
             fit_linear(network, task.everything, None, penalty=penalty)

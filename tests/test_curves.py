@@ -1,0 +1,219 @@
+"""Squares and products of known covariates: learned from where they say more of the tail, and nowhere else."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import seqcast
+from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
+from seqcast.ensembles import ConformalForecaster
+from seqcast.models._curves import MOST, MOST_PAIRED, Curves
+
+NETWORKS = [RNNForecaster, LSTMForecaster, GRUForecaster, TransformerForecaster]
+SMALL = {"max_steps": 2, "hidden_size": 8, "n_members": 1, "random_state": 0}
+
+
+def load(n_days=500, seed=0, *, is_bent=True):
+    """A daily load and a temperature known ahead: it grows with the heat and the cold, or with the heat alone."""
+    random = np.random.default_rng(seed)
+    index = pd.date_range("2022-01-01", periods=n_days, name="day")
+    temperature = 15 - 12 * np.cos(2 * np.pi * np.arange(n_days) / 365) + 4 * random.normal(size=n_days)
+    effect = np.abs(temperature - 16) if is_bent else temperature
+    values = 100 + 3 * effect + 5 * (index.day_of_week < 5) + random.normal(size=n_days)
+    return pd.Series(values, index, name="load"), pd.DataFrame({"temperature": temperature}, index)
+
+
+def fitted(make=RidgeForecaster, n=440, *, is_bent=True, **options):
+    y, X = load(seed=1, is_bent=is_bent)
+    return make(horizon=14, **({} if make is RidgeForecaster else SMALL), **options).fit(X[:n], y[:n]), y, X
+
+
+def has_curves(model):
+    return {member.choice.curves for member in model.members_} == {True}
+
+
+def error_of(model, y, X, n=440):
+    origins = range(n, len(y) - 14, 7)
+    return np.mean([np.abs(model.forecast(X=X[: k + 14], history=y[:k]) - y[k : k + 14]).mean() for k in origins])
+
+
+def without(monkeypatch):
+    monkeypatch.setattr(Curves, "fitted", classmethod(lambda cls, features, past_only: cls(len(past_only))))
+
+
+# When they are learned from ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [RidgeForecaster, *NETWORKS])
+def test_what_bends_is_forecast_better(make, monkeypatch):
+    model, y, X = fitted(make)
+    assert has_curves(model)
+    error = error_of(model, y, X)
+    without(monkeypatch)
+    straight = fitted(make)[0]
+    assert not has_curves(straight)
+    assert error < 0.6 * error_of(straight, y, X)
+
+
+def test_what_is_straight_is_forecast_as_without(monkeypatch):
+    model, _, X = fitted(is_bent=False)
+    tried = [choice["curves"] for choice in model.choices_]
+    assert tried.count(True) == 1
+    assert not has_curves(model)
+    forecast = model.forecast(X=X[440:454])
+    without(monkeypatch)
+    assert_array_equal(forecast, fitted(is_bent=False)[0].forecast(X=X[440:454]))
+
+
+def test_series_of_noise_have_them_seldom():
+    n_curved = 0
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        index = pd.date_range("2022-01-01", periods=300)
+        y, X = pd.Series(random.normal(size=300), index, name="y"), pd.DataFrame(random.normal(size=(300, 2)), index)
+        n_curved += has_curves(RidgeForecaster(horizon=7).fit(X.add_prefix("x"), y))
+    assert n_curved <= 3
+
+
+def test_what_is_not_known_ahead_has_none():
+    model, *_ = fitted(past_features=["temperature"])
+    assert not has_curves(model)
+    assert not any(choice["curves"] for choice in model.choices_)
+
+
+def test_a_series_without_covariates_tries_none():
+    y, _ = load()
+    model = RidgeForecaster(horizon=14).fit(y)
+    assert not any(choice["curves"] for choice in model.choices_)
+
+
+def test_what_is_settled_leaves_them_to_be_chosen():
+    model, *_ = fitted(lookback=14, normalization="mean", target_transform="none")
+    assert has_curves(model)
+
+
+# What they are made of -----------------------------------------------------------------------------------------------
+
+
+def test_columns_are_squares_and_products_in_units_of_fit():
+    random = np.random.default_rng(0)
+    features = np.column_stack((random.normal(5, 2, (50, 2)), random.integers(0, 2, 50), random.normal(size=50)))
+    curves = Curves.fitted(features, (False, False, False, True))  # the third is a flag, the fourth known too late
+    assert curves.columns == (0, 1)
+    extended = curves.extended(np.column_stack((features, np.arange(50.0))))
+    x = (features[:, :2] - features[:, :2].mean(0)) / features[:, :2].std(0)
+    assert_allclose(extended[:, 4:7], np.column_stack((x[:, 0] ** 2, x[:, 0] * x[:, 1], x[:, 1] ** 2)))
+    assert_array_equal(extended[:, [0, 1, 2, 3, 7]], np.column_stack((features, np.arange(50.0))))
+
+
+def test_beyond_what_was_seen_they_stay_as_they_were_at_its_edge():
+    features = np.linspace(-1, 1, 21)[:, None]
+    curves = Curves.fitted(features, (False,))
+    far, edge = curves.extended(np.array([[50.0]])), curves.extended(np.array([[1.0]]))
+    assert far[0, 1] == edge[0, 1]
+    assert far[0, 0] == 50.0
+
+
+def test_a_missing_covariate_has_missing_products():
+    features = np.random.default_rng(0).normal(size=(20, 2))
+    features[3, 0] = np.nan
+    extended = Curves.fitted(features, (False, False)).extended(features)
+    assert_array_equal(np.isnan(extended[3]), [True, False, True, True, False])
+    assert np.isnan(extended).sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("n_known", "n_columns"), [(1, 1), (MOST_PAIRED, 10), (MOST_PAIRED + 1, MOST_PAIRED + 1), (MOST, MOST)]
+)
+def test_of_many_covariates_there_are_squares_alone(n_known, n_columns):
+    features = np.random.default_rng(0).normal(size=(20, n_known))
+    assert len(Curves.fitted(features, (False,) * n_known)) == n_columns
+
+
+@pytest.mark.parametrize("columns", [np.empty((20, 0)), np.random.default_rng(0).normal(size=(20, MOST + 1))])
+def test_without_covariates_and_of_very_many_there_are_none(columns):
+    curves = Curves.fitted(columns, (False,) * columns.shape[1])
+    assert len(curves) == 0
+    assert curves.extended(columns) is columns
+
+
+# Everywhere ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [RidgeForecaster, *NETWORKS])
+def test_files_and_pickles_forecast_the_same(make, tmp_path):
+    model, _, X = fitted(make)
+    assert has_curves(model)
+    model.save(tmp_path / "model.seqcast")
+    for again in (seqcast.load(tmp_path / "model.seqcast"), pickle.loads(pickle.dumps(model))):
+        assert has_curves(again)
+        for quantiles in (None, [0.1, 0.9]):
+            ask = {"X": X[440:454], "quantiles": quantiles}
+            assert_array_equal(again.forecast(**ask), model.forecast(**ask))
+
+
+@pytest.mark.parametrize("make", [RidgeForecaster, GRUForecaster])
+def test_later_values_change_no_forecast_and_no_choice_of_the_past(make):
+    y, X = load()
+    changed = y.copy()
+    changed[440:] = 1e4
+    model = make(horizon=14, **({} if make is RidgeForecaster else SMALL)).fit(X[:400], y[:400])
+    assert has_curves(model)
+    expected = model.forecast(X=X[:454], history=y[:440])
+    model.update(X[400:], changed[400:])
+    assert_array_equal(model.forecast(X=X[:454], history=changed[:440]), expected)
+
+
+def test_a_load_of_unusual_days_follows_its_bend():
+    model, *_ = fitted(local_smoothing=True)
+    assert model.local_share_.max() > 0
+    days = pd.date_range("2023-03-17", periods=14, name="day")
+    cold, mild, hot = (
+        model.forecast(X=pd.DataFrame({"temperature": degrees}, days)).mean() for degrees in (0.0, 16.0, 30.0)
+    )
+    assert cold > mild + 20
+    assert hot > mild + 20
+
+
+def test_a_panel_of_loads_shares_them(monkeypatch):
+    parts = {name: load(seed=seed) for seed, name in enumerate(("north", "south"))}
+    y, X = (pd.concat({name: part[k] for name, part in parts.items()}, names=["site"]) for k in (0, 1))
+    is_past = y.index.get_level_values("day") < "2023-03-01"
+    ahead = ~is_past & (y.index.get_level_values("day") < "2023-03-15")
+    errors = []
+    for is_curved in (True, False):
+        model = RidgeForecaster(horizon=14).fit(X[is_past], y[is_past])
+        assert has_curves(model) == is_curved
+        errors.append(np.abs(model.forecast(X=X[ahead]) - y[ahead]).mean())
+        without(monkeypatch)
+    assert errors[0] < 0.7 * errors[1]
+
+
+def test_a_gap_in_the_temperature_is_no_reason_to_fail():
+    y, X = load()
+    X.iloc[100:110] = np.nan
+    X.iloc[445] = np.nan
+    model = RidgeForecaster(horizon=14).fit(X[:440], y[:440])
+    assert has_curves(model)
+    assert np.isfinite(model.forecast(X=X[440:454])).all()
+
+
+def test_training_goes_on_with_them():
+    model, y, X = fitted(GRUForecaster)
+    before = model.forecast(X=X[:474], history=y[:460])
+    model.partial_fit(X[440:460], y[440:460])
+    assert has_curves(model)
+    after = model.forecast(X=X[460:474])
+    assert_allclose(after, before, rtol=0.1)
+    assert not np.array_equal(after, before)
+
+
+def test_it_is_calibrated_around():
+    y, X = load()
+    model = ConformalForecaster(RidgeForecaster(), horizon=14).fit(X[:440], y[:440])
+    interval = model.forecast(X=X[440:454], quantiles=[0.05, 0.95])
+    inside = (y[440:454] >= interval.iloc[:, 0]) & (y[440:454] <= interval.iloc[:, 1])
+    assert inside.mean() > 0.7
