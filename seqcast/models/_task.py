@@ -245,7 +245,7 @@ def choose(
     whole = replace(ways[0], lookback=lengths[0])
     recent = near([whole, *(replace(whole, training_length=n) for n in _training_lengths(split, lengths[0] + horizon))])
     if can_curve:
-        recent = near([recent[0], replace(recent[0], curves=True)])
+        recent = near([recent[0], replace(recent[0], curves=True)], is_careful=True)
     last_value = Choice(transforms[0], "last", middle, penalty=np.inf)
     if "last" in normalizations:
         lowest = min(trials, key=lambda choice: trials[choice].mean)
