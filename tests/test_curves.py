@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import seqcast
 from seqcast import GRUForecaster, LSTMForecaster, RidgeForecaster, RNNForecaster, TransformerForecaster
 from seqcast.ensembles import ConformalForecaster
-from seqcast.models._curves import MOST, MOST_PAIRED, Curves
+from seqcast.models._curves import MOST, MOST_PAIRED, Curves, columns_that_bend
 
 NETWORKS = [RNNForecaster, LSTMForecaster, GRUForecaster, TransformerForecaster]
 SMALL = {"max_steps": 2, "hidden_size": 8, "n_members": 1, "random_state": 0}
@@ -32,7 +32,9 @@ def fitted(make=RidgeForecaster, n=440, *, is_bent=True, **options):
 
 
 def has_curves(model):
-    return {member.choice.curves for member in model.members_} == {True}
+    curved = {bool(member.choice.curves) for member in model.members_}
+    assert len(curved) == 1
+    return curved.pop()
 
 
 def error_of(model, y, X, n=440):
@@ -41,7 +43,7 @@ def error_of(model, y, X, n=440):
 
 
 def without(monkeypatch):
-    monkeypatch.setattr(Curves, "fitted", classmethod(lambda cls, features, past_only: cls(len(past_only))))
+    monkeypatch.setattr("seqcast.models._task.columns_that_bend", lambda *args: ())
 
 
 # When they are learned from ------------------------------------------------------------------------------------------
@@ -60,8 +62,7 @@ def test_what_bends_is_forecast_better(make, monkeypatch):
 
 def test_what_is_straight_is_forecast_as_without(monkeypatch):
     model, _, X = fitted(is_bent=False)
-    tried = [choice["curves"] for choice in model.choices_]
-    assert tried.count(True) == 1
+    assert any(choice["curves"] for choice in model.choices_)
     assert not has_curves(model)
     forecast = model.forecast(X=X[440:454])
     without(monkeypatch)
@@ -98,10 +99,15 @@ def test_what_is_settled_leaves_them_to_be_chosen():
 # What they are made of -----------------------------------------------------------------------------------------------
 
 
+def fitted_curves(features, past_only=None):
+    past_only = past_only or (False,) * features.shape[1]
+    return Curves.fitted(columns_that_bend(features, past_only), features, len(past_only))
+
+
 def test_columns_are_squares_and_products_in_units_of_fit():
     random = np.random.default_rng(0)
     features = np.column_stack((random.normal(5, 2, (50, 2)), random.integers(0, 2, 50), random.normal(size=50)))
-    curves = Curves.fitted(features, (False, False, False, True))  # the third is a flag, the fourth known too late
+    curves = fitted_curves(features, (False, False, False, True))  # the third is a flag, the fourth known too late
     assert curves.columns == (0, 1)
     extended = curves.extended(np.column_stack((features, np.arange(50.0))))
     x = (features[:, :2] - features[:, :2].mean(0)) / features[:, :2].std(0)
@@ -110,17 +116,18 @@ def test_columns_are_squares_and_products_in_units_of_fit():
 
 
 def test_beyond_what_was_seen_they_stay_as_they_were_at_its_edge():
-    features = np.linspace(-1, 1, 21)[:, None]
-    curves = Curves.fitted(features, (False,))
-    far, edge = curves.extended(np.array([[50.0]])), curves.extended(np.array([[1.0]]))
-    assert far[0, 1] == edge[0, 1]
+    x = np.linspace(-1, 1, 21)
+    curves = fitted_curves(np.column_stack((x, x)))
+    far, edge, corner = (curves.extended(np.array([row])) for row in ([50.0, 50.0], [1.0, 1.0], [1.0, -1.0]))
+    assert_array_equal(far[0, 2:], edge[0, 2:])
     assert far[0, 0] == 50.0
+    assert corner[0, 3] == 0.0  # their product never was below
 
 
 def test_a_missing_covariate_has_missing_products():
     features = np.random.default_rng(0).normal(size=(20, 2))
     features[3, 0] = np.nan
-    extended = Curves.fitted(features, (False, False)).extended(features)
+    extended = fitted_curves(features).extended(features)
     assert_array_equal(np.isnan(extended[3]), [True, False, True, True, False])
     assert np.isnan(extended).sum() == 3
 
@@ -129,15 +136,19 @@ def test_a_missing_covariate_has_missing_products():
     ("n_known", "n_columns"), [(1, 1), (MOST_PAIRED, 10), (MOST_PAIRED + 1, MOST_PAIRED + 1), (MOST, MOST)]
 )
 def test_of_many_covariates_there_are_squares_alone(n_known, n_columns):
-    features = np.random.default_rng(0).normal(size=(20, n_known))
-    assert len(Curves.fitted(features, (False,) * n_known)) == n_columns
+    assert len(fitted_curves(np.random.default_rng(0).normal(size=(20, n_known)))) == n_columns
 
 
-@pytest.mark.parametrize("columns", [np.empty((20, 0)), np.random.default_rng(0).normal(size=(20, MOST + 1))])
-def test_without_covariates_and_of_very_many_there_are_none(columns):
-    curves = Curves.fitted(columns, (False,) * columns.shape[1])
-    assert len(curves) == 0
-    assert curves.extended(columns) is columns
+@pytest.mark.parametrize(
+    "features", [np.empty((20, 0)), np.full((20, 2), np.nan), np.arange(20.0 * (MOST + 1)).reshape(20, MOST + 1)]
+)
+def test_without_covariates_and_of_very_many_none_bend(features):
+    assert columns_that_bend(features, (False,) * features.shape[1]) == ()
+
+
+def test_what_is_not_curved_is_handed_through():
+    features = np.arange(20.0)[:, None]
+    assert Curves().extended(features) is features
 
 
 # Everywhere ----------------------------------------------------------------------------------------------------------
@@ -211,9 +222,48 @@ def test_training_goes_on_with_them():
     assert not np.array_equal(after, before)
 
 
+def test_another_fit_goes_on_with_them():
+    y, X = load()
+    straight = load(is_bent=False)[0]
+    model = GRUForecaster(horizon=14, warm_start=True, **SMALL).fit(X[:440], y[:440])
+    weight = model.members_[0].model.network.embedding.state_dict()
+    model.fit(X[:440], straight[:440])  # which would have none
+    assert has_curves(model)
+    again = model.members_[0].model.network.embedding.state_dict()
+    assert {name: part.shape for name, part in again.items()} == {name: part.shape for name, part in weight.items()}
+
+
+def test_a_ridge_that_is_settled_but_for_them_is_no_last_value():
+    random = np.random.default_rng(0)
+    index = pd.date_range("2022-01-01", periods=200)
+    y, X = (
+        pd.Series(random.normal(size=200).cumsum(), index, name="y"),
+        pd.DataFrame({"x": random.normal(size=200)}, index),
+    )
+    settings = {"lookback": 14, "normalization": "last", "target_transform": "none"}
+    assert np.isfinite(RidgeForecaster(horizon=7, **settings).fit(X, y).penalty_)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("make", [RidgeForecaster, GRUForecaster])
+def test_extremes_of_covariates_are_no_reason_for_wild_forecasts(make, seed):
+    random = np.random.default_rng(seed)
+    index = pd.date_range("2022-01-01", periods=480)
+    a, b = random.standard_t(4, size=480), random.normal(size=480)
+    X = pd.DataFrame({"a": a, "b": a + 0.1 * b}, index)
+    y = pd.Series(100 + 3 * np.abs(a) ** 1.5 + random.normal(size=480), index, name="y")
+    model = make(horizon=7, **({} if make is RidgeForecaster else SMALL)).fit(X, y)
+    days = pd.date_range(index[-1] + index.freq, periods=7)
+    width = y.max() - y.min()
+    for at in (X.max(), X.min(), pd.Series({"a": X["a"].max(), "b": X["b"].min()}), 3 * X.max()):
+        forecast = model.forecast(X=pd.DataFrame([at] * 7, days))
+        assert forecast.between(y.min() - 3 * width, y.max() + 3 * width).all()
+
+
 def test_it_is_calibrated_around():
     y, X = load()
     model = ConformalForecaster(RidgeForecaster(), horizon=14).fit(X[:440], y[:440])
+    assert has_curves(model.forecaster_)
     interval = model.forecast(X=X[440:454], quantiles=[0.05, 0.95])
     inside = (y[440:454] >= interval.iloc[:, 0]) & (y[440:454] <= interval.iloc[:, 1])
     assert inside.mean() > 0.7

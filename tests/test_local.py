@@ -13,7 +13,7 @@ import seqcast
 from seqcast import ETS, GRUForecaster, Naive, RidgeForecaster
 from seqcast.gains import shares_of_series
 from seqcast.models._local import LocalSmoothing
-from seqcast.models._task import split_in_time
+from seqcast.models._split import split_in_time
 from seqcast.networks.smoothing import (
     decomposed,
     drift_forms,

@@ -15,6 +15,7 @@ from seqcast import GRUForecaster, LSTMForecaster, Naive, RidgeForecaster, RNNFo
 from seqcast.exceptions import MissingFeaturesError, MissingFeaturesWarning, ShortSeriesError
 from seqcast.gains import hac_variance, mean_and_variance, n_horizons, n_unrelated
 from seqcast.models._model import interpolate_levels
+from seqcast.models._split import split_in_time
 from seqcast.models._task import (
     Choice,
     Trial,
@@ -22,7 +23,6 @@ from seqcast.models._task import (
     choose,
     make_task,
     patch_length_for,
-    split_in_time,
 )
 
 NETWORKS = (RNNForecaster, LSTMForecaster, GRUForecaster, TransformerForecaster)

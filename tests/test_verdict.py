@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import seqcast
 from seqcast import ETS, GRUForecaster, HistoricAverage, Naive, RidgeForecaster, SeasonalNaive
 from seqcast.datasets import load_dataset, make_series
+from seqcast.models._split import split_in_time
 from seqcast.models._tail import tail_origins
-from seqcast.models._task import split_in_time
 from seqcast.panel import Panel
 from seqcast.rolling import known_before
 from seqcast.training import TrainingOptions, is_cut_short, loss_function

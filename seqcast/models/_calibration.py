@@ -104,9 +104,24 @@ def fit_linear(
     elif penalty is None:
         penalty = SMOOTHING if is_few else 1.0
     network.linear.weight.copy_(path.weight(penalty))
+    if network.bends:
+        _set_limits(network, train)
     if network.phases is not None:
         fit_phases(network, train, validation if is_new else None, at)
     return penalty
+
+
+def _set_limits(network: ForecastNetwork, sample: Sample) -> None:
+    """Keep linear forecasts, in units of the window, as near the targets of fit as these are to each other.
+
+    Squares, and logarithms undone, would make of what is hardly outside of fit a multiple of all values.
+    """
+    low, high = torch.inf, -torch.inf
+    for batch in sample.batches(CHUNK):
+        target, known = network.targets(batch, network.normalise(batch))
+        target = target[known > 0]
+        low, high = min(low, float(target.min())), max(high, float(target.max()))
+    network.limits.copy_(torch.tensor([low - (high - low), high + (high - low)]))
 
 
 def _complete(sample: Sample) -> tuple[Sample, bool]:

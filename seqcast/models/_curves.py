@@ -9,70 +9,78 @@ from numpy.typing import NDArray
 
 from seqcast.panel import Panel
 
-__all__ = ["Curves"]
+__all__ = ["NO_CURVES", "Curves", "columns_that_bend"]
 
 Floats = NDArray[np.float64]
 
 MOST, MOST_PAIRED = 10, 4  # covariates that are squared, and that are multiplied too
 
 
+def columns_that_bend(features: Floats, past_only: tuple[bool, ...]) -> tuple[int, ...]:
+    """The covariates that are known ahead and take more than two values, if these are few; `past_only` ones are not."""
+    known = [j for j, only in enumerate(past_only) if not only]
+    columns = []
+    for j in known:
+        x = features[:, j]
+        if np.any((x > np.nanmin(x, initial=np.inf)) & (x < np.nanmax(x, initial=-np.inf))):
+            columns.append(j)
+    return tuple(columns) if len(columns) <= MOST else ()
+
+
 def _none() -> Floats:
-    return np.empty(0)
+    return np.empty((2, 0))
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Which covariates are multiplied, in units of fit and no farther out than they were there."""
+    """Which covariates are multiplied; they and their products lie no farther out than in fit."""
 
     n_covariates: int = 0
     columns: tuple[int, ...] = ()
-    center: Floats = field(default_factory=_none)  # (n_columns,)
-    scale: Floats = field(default_factory=_none)
-    low: Floats = field(default_factory=_none)
-    high: Floats = field(default_factory=_none)
+    units: Floats = field(default_factory=_none)  # (2, n_columns), mean and standard deviation
+    limits: Floats = field(default_factory=_none)  # (2, n_columns), lowest and highest, in these units
+    products: Floats = field(default_factory=_none)  # (2, n_products), lowest and highest
 
     @classmethod
-    def fitted(cls, features: Floats, past_only: tuple[bool, ...]) -> "Curves":
-        """Those of covariates (n_rows, n_covariates) that are known ahead, if these are few; of flags there are none.
-
-        `past_only` (n_covariates,) says which are not known ahead.
-        """
-        columns = tuple(
-            j for j, only in enumerate(past_only) if not only and len(np.unique(_known(features[:, j]))) > 2
-        )
-        if not columns or len(columns) > MOST:
-            return cls(len(past_only))
-        parts = [_known(features[:, j]) for j in columns]
-        sizes = np.array([(part.mean(), part.std(), part.min(), part.max()) for part in parts])
-        return cls(len(past_only), columns, *sizes.T)
-
-    @property
-    def _pairs(self) -> list[tuple[int, int]]:
-        places = range(len(self.columns))
-        is_paired = len(places) <= MOST_PAIRED
-        return list(combinations_with_replacement(places, 2)) if is_paired else [(k, k) for k in places]
+    def fitted(cls, columns: tuple[int, ...], features: Floats, n_covariates: int) -> "Curves":
+        """Those of these columns of the training rows (n_rows, n_features), of which the first are the covariates."""
+        x = features[:, columns]
+        scale = np.nanstd(x, axis=0)
+        units = np.stack((np.nanmean(x, axis=0), np.where(scale > 0, scale, 1.0)))
+        x = (x - units[0]) / units[1]
+        products = np.stack([x[:, i] * x[:, j] for i, j in _pairs(columns)])
+        return cls(n_covariates, columns, units, _limits(x, 0), _limits(products, 1))
 
     def __len__(self) -> int:
-        """Number of columns."""
-        return len(self._pairs)
+        """Number of products."""
+        return len(_pairs(self.columns))
 
     def extend(self, panel: Panel) -> Panel:
-        """The panel with the columns behind its covariates, before those of the calendar."""
+        """The panel with the products behind its covariates, before the columns of the calendar."""
         return replace(panel, features=self.extended(panel.features)) if self.columns else panel
 
     def extended(self, features: Floats) -> Floats:
-        """Covariates, and maybe calendar columns behind them, with the columns between these."""
+        """Covariates, and maybe calendar columns behind them, with the products between these."""
         if not self.columns:
             return features
-        x = (features[:, self.columns].clip(self.low, self.high) - self.center) / self.scale  # (n_rows, n_columns)
-        products = np.stack([x[:, i] * x[:, j] for i, j in self._pairs], 1)
+        x = ((features[:, self.columns] - self.units[0]) / self.units[1]).clip(*self.limits)  # (n_rows, n_columns)
+        products = np.stack([x[:, i] * x[:, j] for i, j in _pairs(self.columns)], 1).clip(*self.products)
         return np.hstack([features[:, : self.n_covariates], products, features[:, self.n_covariates :]])
 
     @classmethod
     def from_state(cls, state: dict[str, Any] | None) -> "Curves":
-        """Undo ``asdict``; files of before have none."""
+        """Undo ``asdict``; older files have none."""
         return cls(**{**state, "columns": tuple(state["columns"])}) if state else cls()
 
 
-def _known(column: Floats) -> Floats:
-    return column[~np.isnan(column)]
+NO_CURVES = Curves()
+
+
+def _limits(values: Floats, axis: int) -> Floats:
+    return np.stack((np.nanmin(values, axis), np.nanmax(values, axis)))
+
+
+def _pairs(columns: tuple[int, ...]) -> list[tuple[int, int]]:
+    """The places among the columns of what is multiplied."""
+    places = range(len(columns))
+    return list(combinations_with_replacement(places, 2)) if len(places) <= MOST_PAIRED else [(k, k) for k in places]

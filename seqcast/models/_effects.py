@@ -3,14 +3,14 @@
 The linear skip is shrunk to it, and local smoothing is of what it leaves.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqcast.models._curves import Curves
+from seqcast.models._curves import NO_CURVES, Curves
 from seqcast.models._model import FeatureScaling
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.smoothing import smoothing_weight
@@ -44,7 +44,7 @@ class Effects:
     slopes: Floats  # (n_features,), in standard units of the target, for one of the covariate
     low: float  # in fit, like `high`
     high: float
-    curves: Curves = field(default_factory=Curves)
+    curves: Curves = NO_CURVES  # whose columns are among these
 
     def removed(self, panel: Panel, number: Integers) -> Panel:
         """The panel without them; `number` (n_series,) is the place of its series among those of fit."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from seqcast.models._calibration import set_typical_scale
 from seqcast.models._effects import Effects, smoothing_and_slopes
-from seqcast.models._task import Choice, Split, make_task
+from seqcast.models._split import Split
+from seqcast.models._task import Choice, make_task
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import fill_gaps
 from seqcast.networks.smoothing import (

@@ -30,9 +30,9 @@ class Member:
     def choice(self) -> Choice:
         """What was chosen for it, or given."""
         a = self.architecture
-        penalty, has_curves = np.inf if np.isinf(self.penalty) else None, len(self.model.curves) > 0
+        penalty = np.inf if np.isinf(self.penalty) else None
         ways = self.model.scaling.kind, a["normalization"], a["lookback"]
-        return Choice(*ways, self.training_length, penalty, has_curves)
+        return Choice(*ways, self.training_length, penalty, self.model.curves.columns)
 
     def report(self) -> dict[str, Any]:
         """What was chosen and what came of it, in one row of a table."""

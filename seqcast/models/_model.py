@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from seqcast.models._calendar import Calendar
-from seqcast.models._curves import Curves
+from seqcast.models._curves import NO_CURVES, Curves
 from seqcast.networks.distributions import Distribution
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
@@ -61,7 +61,7 @@ class WindowModel:
     levels: Floats
     spread: Floats | None = None
     calendar: Calendar = field(default_factory=Calendar)
-    curves: Curves = field(default_factory=Curves)
+    curves: Curves = NO_CURVES
     numbers: dict[Any, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

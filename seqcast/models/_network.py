@@ -39,13 +39,14 @@ from seqcast.models._calibration import (
 )
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel, check_counts
+from seqcast.models._split import Split, split_in_time
 from seqcast.models._tail import check_tail
-from seqcast.models._task import Choice, Split, Task, make_task, patch_length_for, split_in_time
+from seqcast.models._task import Choice, Task, make_task, patch_length_for
 from seqcast.models._window import WindowForecaster
 from seqcast.networks.distributions import DISTRIBUTIONS, Distribution
 from seqcast.networks.embedding import PatchEmbedding
 from seqcast.networks.forecast import ForecastNetwork
-from seqcast.networks.heads import DistributionHead, Head, QuantileHead
+from seqcast.networks.heads import Head, finished_head
 from seqcast.panel import Panel
 from seqcast.paths import LEVELS
 from seqcast.training import LOSSES, Loss, Sample, TrainingOptions, fit_network, loss_function
@@ -256,13 +257,20 @@ class NetworkForecaster(WindowForecaster):
     def _is_local(self) -> bool:
         return bool(self.linear_skip) and self.loss not in DISTRIBUTIONS and super()._is_local
 
+    @property
+    def _former(self) -> list[Member]:
+        return getattr(self, "members_", []) if self.warm_start else []
+
+    def _begun(self, choices: list[Choice]) -> list[Choice]:
+        if len(self._former) != self.n_members:
+            return choices
+        given = {k: v for k, v in self._wanted(self.panel_).items() if v != "auto"}
+        return [replace(member.choice, **given) for member in self._former]
+
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
     ) -> list[Member]:
-        former: list[Member] = getattr(self, "members_", []) if self.warm_start else []
-        if len(former) == self.n_members:
-            given = {k: v for k, v in self._wanted(self.panel_).items() if v != "auto"}
-            choices = [replace(m.choice, **given) for m in former]
+        former = self._former
         if self.loss in DISTRIBUTIONS:  # parameters are averaged: they are those of one transform
             choices = [choice for choice in choices if choice.target_transform == choices[0].target_transform]
         seeds = _seeds(self.random_state, self.n_members)
@@ -336,10 +344,11 @@ class NetworkForecaster(WindowForecaster):
             linear_skip=a["linear_skip"],
             n_calendar=a.get("n_calendar", 0),
             n_phases=a.get("n_phases", 0),
+            bends=a.get("bends", False),
             season_length=a.get("season_length"),
             backbone=self._make_backbone(a, embedding.n_past, embedding.n_future),
             embedding=embedding,
-            head=_finished_head(head, levels, family),
+            head=finished_head(head, levels, family),
         )
 
     def _make_backbone(self, options: dict[str, Any], n_past: int, n_future: int) -> nn.Module:
@@ -426,14 +435,6 @@ def single_threads(n_jobs: int, device: torch.device) -> Iterator[int]:
         yield n_jobs
     finally:
         torch.set_num_threads(n_threads)
-
-
-def _finished_head(
-    head: Head, levels: tuple[float, ...], family: Distribution | None
-) -> Head | QuantileHead | DistributionHead:
-    if family:
-        return DistributionHead(head, family)
-    return QuantileHead(head, int(np.argmin(np.abs(np.array(levels) - 0.5)))) if levels else head
 
 
 def _seeds(random_state: Any, n: int) -> list[int]:

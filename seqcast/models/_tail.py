@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from seqcast.models._model import WindowModel
-from seqcast.models._task import Split, Task
+from seqcast.models._split import Split
+from seqcast.models._task import Task
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.panel import Panel
 from seqcast.training import EVALUATION_BATCH, Sample, TrainingOptions, is_cut_short

@@ -1,7 +1,7 @@
 """Task: what a forecaster learns from, split in time; and the automatic choices, ranked by the ridge on the tail."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
@@ -14,8 +14,9 @@ from seqcast.exceptions import ShortSeriesError
 from seqcast.gains import NORMAL, half_width, is_doubtful, mean_and_variance, n_horizons
 from seqcast.metrics import seasonal_scale
 from seqcast.models._calibration import FEWEST_WINDOWS, fit_linear, set_typical_scale
-from seqcast.models._curves import Curves
-from seqcast.models._model import FeatureScaling, WindowModel, origins_to_learn, sample_of
+from seqcast.models._curves import columns_that_bend
+from seqcast.models._model import FeatureScaling, WindowModel, sample_of
+from seqcast.models._split import Split
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
 from seqcast.panel import Panel
@@ -24,22 +25,20 @@ from seqcast.reversion import may_wander
 from seqcast.seasons import WEEK
 from seqcast.training import Sample
 from seqcast.transforms import TargetScaling, fit_scaling, log_is_allowed, moves_by_factors, spread_grows
-from seqcast.windows import tail_lengths
 
-__all__ = ["Choice", "Split", "Task", "choose", "make_task", "patch_length_for", "split_in_time"]
+__all__ = ["Choice", "Task", "choose", "make_task", "patch_length_for"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_LOOKBACK = 512
 DAYS = (24, 48, 72, 96, 144, 288)  # steps of a day, from hours to five minutes
-FEWEST_WEEKS = 3  # beside a day, of which one may be the tail
-SHORTEST_MEMORY = 5  # windows of a short series begin with a fifth of it, the rest of the lookback masked
 MAX_TRAIN, MAX_VALIDATION = 8000, 1000  # windows by which a choice is ranked
 NEGLIGIBLE = 0.01  # of the error
 SLIGHT = 0.1  # of the error: a smaller gain by another transform may be luck where there are few horizons
 TOLERABLE = 0.03  # of the error, in a member among others
 MANY_WINDOWS = 20  # without overlap, that a shorter history must hold
+ONE_SIDED = 1.645  # standard errors that luck exceeds in one of 20 cases
 FEW_HORIZONS, MAX_FOLDS = 10, 3  # in the tail, for which earlier stretches are forecast too
 DOUBTFUL = 0.2  # of the error: a smaller gain over the last value or a shorter lookback may be luck
 FEWEST_HORIZONS = 5  # by which the last value may be judged; where there are fewer, smoothing is as good
@@ -55,7 +54,7 @@ class Choice:
     lookback: int
     training_length: int | None = None  # steps of each series, the latest, that are learned from; None is all
     penalty: float | None = None  # of the ridge, where it is settled: infinity is none
-    curves: bool = False  # whether squares and products of known covariates are learned from
+    curves: tuple[int, ...] = ()  # covariates whose squares and products are learned from
 
 
 class Trial(NamedTuple):
@@ -73,35 +72,6 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Split:
-    """Where each series ends, and where its validation tail begins (at the end, if there is none)."""
-
-    panel: Panel
-    ends: Integers  # (n_series,): row after the last known value
-    cuts: Integers  # (n_series,): first row of the tail
-    curves: Curves = field(default_factory=Curves)  # whose columns the panel has
-
-    def curved(self, past_only: tuple[bool, ...], before: Integers) -> "Split":
-        """With squares and products of covariates, `past_only` or known ahead, in units of the rows before these."""
-        curves = Curves.fitted(self.panel.features[_are_before(self.panel, before)], past_only)
-        return replace(self, panel=curves.extend(self.panel), curves=curves)
-
-    def origins(
-        self, lookback: int, horizon: int, *, part: str, length: int | None = None
-    ) -> tuple[Integers, Integers]:
-        """Series and positions of the windows of "train", "validation" or "everything"; of the last `length` steps."""
-        if part == "validation":
-            complete = np.maximum(self.ends - horizon, np.minimum(self.cuts + 2, self.ends - 1))
-            last = np.where(self.cuts < self.ends, np.minimum(complete, self.ends - 1), -1)
-            return origins_to_learn(self.panel, self.ends, np.minimum(self.cuts, last + 1), last, lookback, horizon)
-        ends = self.cuts if part == "train" else self.ends
-        first = np.clip(np.minimum(lookback, ends // SHORTEST_MEMORY), 1, None)
-        if length is not None:
-            first = np.maximum(first, ends - length)
-        return origins_to_learn(self.panel, ends, first, ends - 1, lookback, horizon)
-
-
-@dataclass(frozen=True)
 class Task:
     """The windows of one choice; validation windows are later in time than those of train."""
 
@@ -111,27 +81,6 @@ class Task:
     validation: Sample | None
     everything: Sample
     tail: tuple[Integers, Integers]  # (n_validation,) each: series and times
-
-
-def split_in_time(panel: Panel, horizon: int, fraction: float, season_length: int = 1) -> Split:
-    """Keep the tail of every series for validation: a horizon at least, and a week where the season is a day.
-
-    A weekend alone would say nothing of the other days. Two weeks and a day must remain to learn from.
-    """
-    known = ~np.isnan(panel.values)
-    steps = np.arange(len(panel.values)) - np.repeat(panel.indptr[:-1], panel.lengths)
-    ends = np.zeros(panel.n_series, np.int64)
-    np.maximum.at(ends, panel.codes()[known], steps[known] + 1)
-    n_known = known.sum()
-    if n_known < 2:
-        raise ShortSeriesError(
-            f"The target has {n_known} known value(s) (n_samples={n_known}); two are needed to learn from. "
-            "Give a longer history."
-        )
-    week = WEEK * season_length
-    has_weeks = panel.axis.is_day(season_length) and np.median(ends) >= FEWEST_WEEKS * week + season_length
-    shortest = max(horizon, week) if has_weeks else horizon
-    return Split(panel, ends, ends - (tail_lengths(ends, shortest, fraction) if fraction > 0 else 0))
 
 
 def make_task(
@@ -194,7 +143,7 @@ def choose(
     """Choose what is "auto" by the mean absolute scaled error of the ridge on the validation tail.
 
     First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train;
-    then whether there are squares and products of known covariates. All candidates forecast the same steps, and see
+    then, on that and earlier stretches, whether known covariates bend. All candidates forecast the same steps, and see
     what lies before these only. A simpler choice gives way only to one that is better by more than a standard error, or
     20 %, and by more than 1 %; a simpler transform or normalisation by more where there are few horizons to judge by.
     Where series may have a unit root, or the last value is best on the tail, it gives way only where the gain is beyond
@@ -216,18 +165,20 @@ def choose(
     middle = max(n for n in shorter if n <= MAX_LOOKBACK or n == shorter[0])
     (tail, origins), *earlier = _folds(split, horizon, lookbacks)
     n_train = len(split.origins(min(lookbacks), horizon, part="train")[0])
-    can_curve = len(tail.curved(past_only, tail.cuts).curves) > 0
-    is_settled = len(transforms) * len(normalizations) * len(lookbacks) == 1 and not can_curve
-    if (is_settled and not _training_lengths(split, middle + horizon)) or not len(origins[0]) or not n_train:
+    is_settled = len(transforms) * len(normalizations) * len(lookbacks) == 1
+    is_settled = is_settled and not _training_lengths(split, middle + horizon)
+    columns = columns_that_bend(split.panel.features[tail.before(tail.cuts)], past_only)
+    if (is_settled and not columns) or not len(origins[0]) or not n_train:
         return [Choice(transforms[0], normalizations[0], middle)], scores
 
     trials: dict[Choice, Trial] = {}
     network_of = partial(ForecastNetwork, horizon=horizon, n_calendar=n_calendar, season_length=season_length)
 
     def run(split: Split, origins: tuple[Integers, Integers], choice: Choice) -> Trial:
-        split = split.curved(past_only, split.cuts) if choice.curves else split
+        split = split.curved(choice.curves, len(past_only), split.cuts)
         known = (*past_only, *[False] * (len(split.curves) + n_calendar))
-        return _try_out(split, origins, choice, partial(network_of, past_only=known), season_length)
+        own = partial(network_of, past_only=known, bends=bool(choice.curves))
+        return _try_out(split, origins, choice, own, season_length)
 
     def try_out(choice: Choice) -> None:
         trials[choice] = run(tail, origins, choice)
@@ -244,11 +195,21 @@ def choose(
     lengths = [choice.lookback for choice in near([replace(ways[0], lookback=middle), *others])]
     whole = replace(ways[0], lookback=lengths[0])
     recent = near([whole, *(replace(whole, training_length=n) for n in _training_lengths(split, lengths[0] + horizon))])
-    if can_curve:
-        recent = near([recent[0], replace(recent[0], curves=True)], is_careful=True)
+    straight = list(trials)
+    if columns:
+        older = _folds(split, horizon, lookbacks, few=np.inf)[1:]
+        kinds = dict.fromkeys((transforms[0], recent[0].target_transform))
+        bent = near([replace(recent[0], target_transform=kind, curves=columns) for kind in kinds], is_careful=True)[0]
+        pair = ([trials[choice], *(run(*fold, choice) for fold in older)] for choice in (bent, recent[0]))
+        if _is_clearly_better(*map(_joined, pair)):
+            recent, straight = [bent], list(trials)
+            alike = [w for w in ways if w.target_transform == bent.target_transform]
+            ways = [bent, *(way for way in alike if way.normalization != bent.normalization)]
+    if is_settled:
+        return [recent[0]], scores
     last_value = Choice(transforms[0], "last", middle, penalty=np.inf)
     if "last" in normalizations:
-        lowest = min(trials, key=lambda choice: trials[choice].mean)
+        lowest = min(straight, key=lambda choice: trials[choice].mean)
         try_out(last_value)
         is_rival = trials[last_value].mean <= trials[lowest].mean or may_wander(
             _known_before(split), split.panel.indptr
@@ -305,6 +266,14 @@ def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> 
     best = naive or [choice for choice, trial in trials.items() if is_near(trial, 1)]
     near = [choice for choice, trial in trials.items() if choice != best[0] and is_tolerable(trial)]
     return [best[0], *sorted(near, key=lambda choice: trials[choice].mean)]
+
+
+def _is_clearly_better(trial: Trial, other: Trial) -> bool:
+    """Whether its error is lower by more than 1 %, and by more than is luck in 19 of 20 cases."""
+    known = ~np.isnan(trial.errors) & ~np.isnan(other.errors)
+    gain = np.where(known, np.abs(other.errors) - np.abs(trial.errors), 0.0)
+    mean, variance = mean_and_variance(gain, known.astype(float), trial.series, trial.times)
+    return mean > max(ONE_SIDED * np.sqrt(variance), NEGLIGIBLE * other.mean)
 
 
 def _season_is_better(split: Split, trial: Trial, season_length: int) -> bool:
@@ -379,7 +348,9 @@ def patch_length_for(lookback: int, season_length: int) -> int:
     return max(k for k in range(1, longest + 1) if season % k == 0)
 
 
-def _folds(split: Split, horizon: int, lookbacks: tuple[int, ...]) -> list[tuple[Split, tuple[Integers, Integers]]]:
+def _folds(
+    split: Split, horizon: int, lookbacks: tuple[int, ...], few: float = FEW_HORIZONS
+) -> list[tuple[Split, tuple[Integers, Integers]]]:
     """The tail and, as long as there are few horizons to forecast and half the history to learn from, earlier ones.
 
     Each has its origins; of the earlier ones those that have some, and windows before them.
@@ -391,7 +362,7 @@ def _folds(split: Split, horizon: int, lookbacks: tuple[int, ...]) -> list[tuple
         if is_usable or fold is split:
             folds.append((fold, origins))
         fold = Split(split.panel, fold.cuts, np.maximum(fold.cuts - tails, 0))
-        is_enough = n_folds * np.median(tails) >= FEW_HORIZONS * horizon
+        is_enough = n_folds * np.median(tails) >= few * horizon
         if is_enough or np.median(fold.cuts) < np.median(split.ends) / 2:
             break
     return folds
@@ -412,7 +383,7 @@ def _try_out(
 ) -> Trial:
     panel, values = split.panel, _known_before(split)
     scaling = fit_scaling(choice.target_transform, values, panel.indptr)
-    features = FeatureScaling.fitted(panel.features[_are_before(panel, split.cuts)])
+    features = FeatureScaling.fitted(panel.features[split.before(split.cuts)])
     network = network_of(lookback=choice.lookback, normalization=choice.normalization)
     horizon = network.horizon
     layout: dict[str, Any] = {"lookback": choice.lookback, "horizon": horizon}
@@ -433,14 +404,9 @@ def _try_out(
     return Trial(errors, penalty, *at)
 
 
-def _are_before(panel: Panel, cuts: Integers) -> NDArray[np.bool_]:
-    """Which rows of the series are before these (n_series,)."""
-    return np.arange(len(panel.values)) < np.repeat(panel.indptr[:-1] + cuts, panel.lengths)
-
-
 def _known_before(split: Split) -> Floats:
     """The values before the tail, NaN in it."""
-    return np.where(_are_before(split.panel, split.cuts), split.panel.values, np.nan)
+    return np.where(split.before(split.cuts), split.panel.values, np.nan)
 
 
 def _units(panel: Panel, values: Floats, season_length: int) -> Floats:

@@ -19,8 +19,9 @@ from seqcast.models._calibration import PRIOR_DEVIATION
 from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of, is_mostly_at_its_end
 from seqcast.models._member import Member
 from seqcast.models._phases import phases_of, tells_phase
+from seqcast.models._split import Split, split_in_time
 from seqcast.models._tail import TailCheck, tail_truth, truth_at, verdict_of
-from seqcast.models._task import Choice, Split, choose, split_in_time
+from seqcast.models._task import Choice, choose
 from seqcast.models._widths import FAR, SAID, SPREAD, Forecasts, SeasonalWidths, origins_by_phase
 from seqcast.networks.forecast import ForecastNetwork
 from seqcast.networks.normalization import NORMALIZATIONS
@@ -92,7 +93,8 @@ class WindowForecaster(BaseForecaster):
             wanted=wanted,
             n_calendar=len(calendar),
         )
-        split = split.curved(past_only, split.ends) if choices[0].curves else split
+        choices = self._begun(choices)
+        split = split.curved(choices[0].curves, len(past_only), split.ends)
         past_only = (*past_only, *[False] * (len(split.curves) + len(calendar)))
         self.members_: list[Member] = self._fit_members(split, choices, past_only, device)
         checks = [member.check for member in self.members_ if member.check]
@@ -291,8 +293,13 @@ class WindowForecaster(BaseForecaster):
             "normalization": choice.normalization,
             "n_calendar": len(Calendar(self.calendar_)),
             "season_length": self.season_length_,
+            "bends": bool(choice.curves),
             "n_phases": 0 if choice.penalty else phases_of(self.panel_, self.season_length_, window),
         }
+
+    def _begun(self, choices: list[Choice]) -> list[Choice]:
+        """These, or those of members whose training goes on."""
+        return choices
 
     def _build(self, architecture: dict[str, Any]) -> ForecastNetwork:
         """A new network."""

@@ -7,8 +7,9 @@ from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import fit_elasticity, fit_linear, residual_spread, set_typical_scale
 from seqcast.models._member import Member
 from seqcast.models._model import WindowModel
+from seqcast.models._split import Split
 from seqcast.models._tail import check_tail
-from seqcast.models._task import Choice, Split, make_task
+from seqcast.models._task import Choice, make_task
 from seqcast.models._window import WindowForecaster
 from seqcast.paths import LEVELS
 

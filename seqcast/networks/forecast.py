@@ -56,6 +56,8 @@ class ForecastNetwork(nn.Module):
         How many of the covariates, the last, are calendar columns.
     n_phases : int
         Phases of the season, each with something of its own added to the linear forecast; 0: none has.
+    bends : bool
+        Whether there are squares among the covariates: the linear forecast then has limits.
     backbone : Module, optional
         ``forward(past, future)`` of tokens (n, n_past, width) and (n, n_future, width) gives (n, n_future, width).
         Without one the network is the linear forecast.
@@ -67,6 +69,7 @@ class ForecastNetwork(nn.Module):
     shrinkage: torch.Tensor  # (), the share of the correction that is kept
     width: torch.Tensor  # (), what the spread of quantiles and distributions is multiplied by
     elasticity: torch.Tensor  # (), of that spread to the scale of the window: 1 if it is in proportion
+    limits: torch.Tensor  # (2,), of the linear forecast, if it bends
     is_known: torch.Tensor  # (lookback + horizon, n_features)
     phases: Any  # PhaseSkip or None
     embedding: Any
@@ -84,6 +87,7 @@ class ForecastNetwork(nn.Module):
         linear_skip: bool = True,
         n_calendar: int = 0,
         n_phases: int = 0,
+        bends: bool = False,
         backbone: nn.Module | None = None,
         embedding: PatchEmbedding | None = None,
         head: Head | QuantileHead | DistributionHead | None = None,
@@ -103,7 +107,9 @@ class ForecastNetwork(nn.Module):
         n_features = len(past_only) - n_calendar
         self.linear = LinearSkip(lookback, horizon, n_features, n_calendar, season_length or 1)
         self.phases = PhaseSkip(lookback, horizon, n_features, n_phases, season_length or 1) if n_phases else None
-        self.linear_skip = linear_skip
+        self.linear_skip, self.bends = linear_skip, bends
+        if bends:
+            self.register_buffer("limits", torch.tensor([-torch.inf, torch.inf]))
         self.embedding, self.backbone, self.head = embedding, backbone, head
 
     @property
@@ -157,7 +163,7 @@ class ForecastNetwork(nn.Module):
         forecast = self.linear(past.z, past.features)
         if self.phases is not None:
             forecast = forecast + self.phases(past.z, past.features, past.phase)
-        return forecast.unsqueeze(2)
+        return (forecast.clamp(*self.limits) if self.bends else forecast).unsqueeze(2)
 
     def forward(self, past: Normalised) -> torch.Tensor:
         """The forecast in units of the window, (n, horizon, n_outputs)."""

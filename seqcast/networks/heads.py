@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from seqcast.networks.distributions import Distribution
 
-__all__ = ["DistributionHead", "Head", "QuantileHead"]
+__all__ = ["DistributionHead", "Head", "QuantileHead", "finished_head"]
 
 
 class Head(nn.Module):
@@ -108,6 +108,16 @@ class DistributionHead(nn.Module):
 
     def forward(self, hidden: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         return self.distribution.parameters(self.head(hidden, known))  # (n, horizon, n_parameters)
+
+
+def finished_head(
+    head: Head, levels: tuple[float, ...], family: Distribution | None
+) -> Head | QuantileHead | DistributionHead:
+    """The head of a distribution, if there is a family, or of quantiles, if there are levels."""
+    if family:
+        return DistributionHead(head, family)
+    middle = min(range(len(levels)), key=lambda k: abs(levels[k] - 0.5), default=0)
+    return QuantileHead(head, middle) if levels else head
 
 
 def _name_outputs(head: nn.Module, location: list[float], is_scaled: list[float]) -> None:
