@@ -71,12 +71,12 @@ def test_what_is_straight_is_forecast_as_without(monkeypatch):
 
 def test_series_of_noise_have_them_seldom():
     n_curved = 0
-    for seed in range(10):
+    for seed in range(8):
         random = np.random.default_rng(seed)
         index = pd.date_range("2022-01-01", periods=300)
         y, X = pd.Series(random.normal(size=300), index, name="y"), pd.DataFrame(random.normal(size=(300, 2)), index)
         n_curved += has_curves(RidgeForecaster(horizon=7).fit(X.add_prefix("x"), y))
-    assert n_curved <= 3
+    assert n_curved <= 2
 
 
 def test_what_is_not_known_ahead_has_none():
@@ -121,7 +121,7 @@ def test_beyond_what_was_seen_they_stay_as_they_were_at_its_edge():
     far, edge, corner = (curves.extended(np.array([row])) for row in ([50.0, 50.0], [1.0, 1.0], [1.0, -1.0]))
     assert_array_equal(far[0, 2:], edge[0, 2:])
     assert far[0, 0] == 50.0
-    assert corner[0, 3] == 0.0  # their product never was below
+    assert_allclose(corner[0, 3], 0.0, atol=1e-12)  # their product never was below
 
 
 def test_a_missing_covariate_has_missing_products():

@@ -270,13 +270,11 @@ class NetworkForecaster(WindowForecaster):
     def _fit_members(
         self, split: Split, choices: list[Choice], past_only: tuple[bool, ...], device: torch.device
     ) -> list[Member]:
-        former = self._former
         if self.loss in DISTRIBUTIONS:  # parameters are averaged: they are those of one transform
             choices = [choice for choice in choices if choice.target_transform == choices[0].target_transform]
         seeds = _seeds(self.random_state, self.n_members)
-        work = [
-            (choices[k % len(choices)], seed, former[k] if k < len(former) else None) for k, seed in enumerate(seeds)
-        ]
+        former = [*self._former[: self.n_members], *[None] * self.n_members]
+        work = [(choices[k % len(choices)], seed, former[k]) for k, seed in enumerate(seeds)]
         is_even = len({choice.lookback for choice, _, _ in work}) == 1
         wanted = self.n_members if is_even else min(self.n_members, torch.get_num_threads())
         with single_threads(wanted, device) as n_jobs:
