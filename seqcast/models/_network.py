@@ -273,7 +273,7 @@ class NetworkForecaster(WindowForecaster):
         if self.loss in DISTRIBUTIONS:  # parameters are averaged: they are those of one transform
             choices = [choice for choice in choices if choice.target_transform == choices[0].target_transform]
         seeds = _seeds(self.random_state, self.n_members)
-        former = [*self._former[: self.n_members], *[None] * self.n_members]
+        former = [*self._former, *[None] * self.n_members]
         work = [(choices[k % len(choices)], seed, former[k]) for k, seed in enumerate(seeds)]
         is_even = len({choice.lookback for choice, _, _ in work}) == 1
         wanted = self.n_members if is_even else min(self.n_members, torch.get_num_threads())
