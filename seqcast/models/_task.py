@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from seqcast.exceptions import ShortSeriesError
 from seqcast.gains import NORMAL, half_width, is_doubtful, mean_and_variance, n_horizons
@@ -39,6 +38,7 @@ NEGLIGIBLE = 0.01  # of the error
 SLIGHT = 0.1  # of the error: a smaller gain by another transform may be luck where there are few horizons
 TOLERABLE = 0.03  # of the error, in a member among others
 MANY_WINDOWS = 20  # without overlap, that a shorter history must hold
+ONE_SIDED = 1.645  # standard errors that luck exceeds in one of 20 cases
 FEW_HORIZONS, MAX_FOLDS = 10, 3  # in the tail, for which earlier stretches are forecast too
 DOUBTFUL = 0.2  # of the error: a smaller gain over the last value or a shorter lookback may be luck
 FEWEST_HORIZONS = 5  # by which the last value may be judged; where there are fewer, smoothing is as good
@@ -269,12 +269,11 @@ def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> 
 
 
 def _is_clearly_better(trial: Trial, other: Trial) -> bool:
-    """Whether its error is lower by more than 1 %, and by more than is luck in 19 of 20 cases (Student, one side)."""
+    """Whether its error is lower by more than 1 %, and by more than is luck in 19 of 20 cases, were horizons many."""
     known = ~np.isnan(trial.errors) & ~np.isnan(other.errors)
     gain = np.where(known, np.abs(other.errors) - np.abs(trial.errors), 0.0)
     mean, variance = mean_and_variance(gain, known.astype(float), trial.series, trial.times)
-    n_free = max(n_horizons(other.errors, trial.times) - 1, 1)
-    return bool(mean > max(student.ppf(0.95, n_free) * np.sqrt(variance), NEGLIGIBLE * other.mean))
+    return bool(mean > max(ONE_SIDED * np.sqrt(variance), NEGLIGIBLE * other.mean))
 
 
 def _season_is_better(split: Split, trial: Trial, season_length: int) -> bool:
