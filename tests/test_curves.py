@@ -222,6 +222,37 @@ def test_training_goes_on_with_them():
     assert not np.array_equal(after, before)
 
 
+def test_pickles_of_before_forecast():
+    model, _, X = fitted(is_bent=False)
+    expected = model.forecast(X=X[440:454])
+    for member in model.members_:
+        del member.model.network.__dict__["bends"], member.model.__dict__["curves"]
+    assert_array_equal(model.forecast(X=X[440:454]), expected)
+
+
+@pytest.mark.parametrize("start", [100, 350, 400, 430])
+def test_columns_that_begin_late_or_never_meet_raise_no_warnings(start):
+    y, X = load()
+    late = X["temperature"].where(np.arange(len(X)) >= start)
+    apart = pd.DataFrame({"even": X["temperature"][::2], "odd": X["temperature"][1::2]}, X.index)
+    for more in (X.assign(late=late), apart):
+        model = RidgeForecaster(horizon=14, lookback=14, n_members=1).fit(more[:440], y[:440])
+        assert np.isfinite(model.forecast(X=more[440:454].ffill().bfill())).all()
+
+
+def test_another_fit_reads_nothing_that_has_become_unknown():
+    y, X = load()
+    X["other"] = X["temperature"] ** 2
+    model = GRUForecaster(horizon=14, warm_start=True, **SMALL).fit(X[:440], y[:440])
+    assert has_curves(model)
+    fewer = X[["temperature"]]
+    assert np.isfinite(model.fit(fewer[:440], y[:440]).forecast(X=fewer[440:454])).all()
+    assert np.isfinite(model.fit(y[:440]).forecast()).all()
+    model.fit(X[:440], y[:440]).set_params(past_features=["temperature"]).fit(X[:440], y[:440])
+    ahead = X[440:454]
+    assert_array_equal(model.forecast(X=ahead.assign(temperature=99.0)), model.forecast(X=ahead))
+
+
 def test_another_fit_goes_on_with_them():
     y, X = load()
     straight = load(is_bent=False)[0]

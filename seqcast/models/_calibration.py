@@ -119,8 +119,8 @@ def _set_limits(network: ForecastNetwork, sample: Sample) -> None:
     low, high = torch.inf, -torch.inf
     for batch in sample.batches(CHUNK):
         target, known = network.targets(batch, network.normalise(batch))
-        target = target[known > 0]
-        low, high = min(low, float(target.min())), max(high, float(target.max()))
+        low = min(low, float(torch.where(known > 0, target, torch.inf).min()))
+        high = max(high, float(torch.where(known > 0, target, -torch.inf).max()))
     network.limits.copy_(torch.tensor([low - (high - low), high + (high - low)]))
 
 

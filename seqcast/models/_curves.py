@@ -22,7 +22,7 @@ def columns_that_bend(features: Floats, past_only: tuple[bool, ...]) -> tuple[in
     columns = []
     for j in known:
         x = features[:, j]
-        if np.any((x > np.nanmin(x, initial=np.inf)) & (x < np.nanmax(x, initial=-np.inf))):
+        if np.any((x > np.fmin.reduce(x, initial=np.inf)) & (x < np.fmax.reduce(x, initial=-np.inf))):
             columns.append(j)
     return tuple(columns) if len(columns) <= MOST else ()
 
@@ -77,7 +77,7 @@ NO_CURVES = Curves()
 
 
 def _limits(values: Floats, axis: int) -> Floats:
-    return np.stack((np.nanmin(values, axis), np.nanmax(values, axis)))
+    return np.stack((np.fmin.reduce(values, axis), np.fmax.reduce(values, axis)))  # NaN where nothing is known
 
 
 def _pairs(columns: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -143,14 +143,15 @@ def choose(
     """Choose what is "auto" by the mean absolute scaled error of the ridge on the validation tail.
 
     First transform and normalisation together, at a medium lookback; then the lookback; then how far back to train;
-    then, on that and earlier stretches, whether known covariates bend. All candidates forecast the same steps, and see
-    what lies before these only. A simpler choice gives way only to one that is better by more than a standard error, or
-    20 %, and by more than 1 %; a simpler transform or normalisation by more where there are few horizons to judge by.
-    Where series may have a unit root, or the last value is best on the tail, it gives way only where the gain is beyond
-    doubt or 20 %, or where the last season is better than the last value: for that, where the tail holds few horizons,
-    the stretches before it are forecast too, each from what lies before it. Logarithms are the only transform where the
-    spread of growing series says so; else there is none of few windows. Where the last value is chosen, and windows are
-    not few, they are the transform of what may move by factors.
+    then, over earlier stretches too unless the tail is clear, whether covariates bend, with this or the simplest
+    transform; members then share that. All candidates forecast the same steps, and see what lies before these only. A
+    simpler choice gives way only to one that is better by more than a standard error, or 20 %, and by more than 1 %; a
+    simpler transform or normalisation by more where there are few horizons to judge by. Where series may have a unit
+    root, or the last value is best on the tail, it gives way only where the gain is beyond doubt or 20 %, or where the
+    last season is better than the last value: for that, where the tail holds few horizons, the stretches before it are
+    forecast too, each from what lies before it. Logarithms are the only transform where the spread of growing series
+    says so; else there is none of few windows. Where the last value is chosen, and windows are not few, they are the
+    transform of what may move by factors.
 
     Returns
     -------
@@ -163,11 +164,15 @@ def choose(
     scores: list[dict[str, Any]] = []
     shorter = lookbacks[: (len(lookbacks) + 1) // 2]
     middle = max(n for n in shorter if n <= MAX_LOOKBACK or n == shorter[0])
+
+    def can_bend(fold: Split) -> tuple[int, ...]:
+        return columns_that_bend(fold.panel.features[fold.before(fold.cuts)], past_only)
+
     (tail, origins), *earlier = _folds(split, horizon, lookbacks)
     n_train = len(split.origins(min(lookbacks), horizon, part="train")[0])
     is_settled = len(transforms) * len(normalizations) * len(lookbacks) == 1
     is_settled = is_settled and not _training_lengths(split, middle + horizon)
-    columns = columns_that_bend(split.panel.features[tail.before(tail.cuts)], past_only)
+    columns = can_bend(tail)
     if (is_settled and not columns) or not len(origins[0]) or not n_train:
         return [Choice(transforms[0], normalizations[0], middle)], scores
 
@@ -197,13 +202,15 @@ def choose(
     recent = near([whole, *(replace(whole, training_length=n) for n in _training_lengths(split, lengths[0] + horizon))])
     straight = list(trials)
     if columns:
-        older = _folds(split, horizon, lookbacks, few=np.inf)[1:]
         kinds = dict.fromkeys((transforms[0], recent[0].target_transform))
         bent = near([replace(recent[0], target_transform=kind, curves=columns) for kind in kinds], is_careful=True)[0]
+        older = [fold for fold in _folds(split, horizon, lookbacks, few=np.inf)[1:] if can_bend(fold[0]) == columns]
+        if _is_clearly_better(trials[recent[0]], trials[bent]):
+            older = []  # they would hardly tell otherwise
         pair = ([trials[choice], *(run(*fold, choice) for fold in older)] for choice in (bent, recent[0]))
         if _is_clearly_better(*map(_joined, pair)):
             recent, straight = [bent], list(trials)
-            alike = [w for w in ways if w.target_transform == bent.target_transform]
+            alike = [way for way in ways if way.target_transform == bent.target_transform]
             ways = [bent, *(way for way in alike if way.normalization != bent.normalization)]
     if is_settled:
         return [recent[0]], scores

@@ -16,6 +16,7 @@ from seqcast.base import BaseForecaster
 from seqcast.gains import N_OWN, share_to_keep, shares_of_series
 from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import PRIOR_DEVIATION
+from seqcast.models._curves import columns_that_bend
 from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of, is_mostly_at_its_end
 from seqcast.models._member import Member
 from seqcast.models._phases import phases_of, tells_phase
@@ -93,7 +94,9 @@ class WindowForecaster(BaseForecaster):
             wanted=wanted,
             n_calendar=len(calendar),
         )
-        choices = self._begun(choices)
+        curves, choices = choices[0].curves, self._begun(choices)
+        if not set(choices[0].curves) <= set(columns_that_bend(panel.features[split.before(split.ends)], past_only)):
+            choices = [replace(choice, curves=curves) for choice in choices]  # they were of other covariates
         split = split.curved(choices[0].curves, len(past_only), split.ends)
         past_only = (*past_only, *[False] * (len(split.curves) + len(calendar)))
         self.members_: list[Member] = self._fit_members(split, choices, past_only, device)

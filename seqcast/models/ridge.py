@@ -44,11 +44,12 @@ class RidgeForecaster(WindowForecaster):
     smoothing with level, damped trend and season, or with a level that returns to the mean of the window, the best for
     these windows, of what known covariates leave; of each its effect is added, the same at every step, as far as it is
     no noise. Where windows are few, B0 is all there is, unless the tail is clearly for more. Up to ten covariates that
-    are known ahead and take more than two values are squared, up to four also multiplied, where that gains more than a
-    standard error and 1 % on the tail (``curves`` in `choices_`). Where dates tell the phase of the season and windows
-    are many, each phase (each hour of the day) has something of its own added, learned from what is left there: a share
-    of it, by the tail that the verdict rests on too. Phases are the steps of seasons of 4 to 48 steps; of a season of a
-    multiple of 48 (quarters of an hour, 5 minutes) a 48th is one.
+    are known ahead and take more than two values are squared, up to four also multiplied, where that gains more than 1
+    % and 1.64 standard errors over the tail and two stretches before it (``curves`` in `choices_`); forecasts then lie
+    no farther outside the targets of fit, seen from their windows, than these are apart. Where dates tell the phase of
+    the season and windows are many, each phase (each hour of the day) has something of its own added, learned from what
+    is left there: a share of it, by the tail that the verdict rests on too. Phases are the steps of seasons of 4 to 48
+    steps; of a season of a multiple of 48 (quarters of an hour, 5 minutes) a 48th is one.
 
     The spread of quantiles is multiplied at each phase of the season, where times are given: by the errors of fit
     there over what quantiles say, as far as phases differ by more than chance and the tail agrees. In a time zone the

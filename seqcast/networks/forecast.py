@@ -65,6 +65,7 @@ class ForecastNetwork(nn.Module):
         What stands before and after the backbone.
     """
 
+    bends = False  # of what was pickled before there were curves
     typical_scale: torch.Tensor  # (), the unit of windows that are not divided by their own spread
     shrinkage: torch.Tensor  # (), the share of the correction that is kept
     width: torch.Tensor  # (), what the spread of quantiles and distributions is multiplied by
