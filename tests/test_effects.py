@@ -24,15 +24,16 @@ def driven(seed: int = 0, effect: float = 2.0) -> tuple[pd.Series, pd.DataFrame]
     return 50 + effect * (X["a"] - 0.5 * X["b"]) + pd.Series(errors[0], MONTHS, name="y"), X
 
 
+@pytest.mark.parametrize("n_curves", [0, 1])
 @pytest.mark.parametrize("steps_are_averaged", [False, True])
-def test_coefficients_are_those_of_a_regression_with_smoothed_errors(steps_are_averaged, monkeypatch):
-    monkeypatch.setattr("seqcast.networks.linear.MAX_COLUMNS", 12 if steps_are_averaged else 1000)
+def test_coefficients_are_those_of_a_regression_with_smoothed_errors(steps_are_averaged, n_curves, monkeypatch):
+    monkeypatch.setattr("seqcast.networks.linear.MAX_COLUMNS", 12 - 4 * n_curves if steps_are_averaged else 1000)
     torch.manual_seed(0)
-    skip = LinearSkip(12, 4, 3, n_calendar=1)
+    skip = LinearSkip(12, 4, 3, n_calendar=1, n_curves=n_curves)
     smoothing, effects = torch.randn(12, 4), torch.tensor([2.0, 0.0, -1.0])
     z, features = torch.randn(5, 12), torch.randn(5, 16, 4)
     if steps_are_averaged:
-        assert skip.steps == 4  # the same over four steps each
+        assert (skip.steps, skip.curve_steps) == (4, 1 + n_curves)
         features = features[:, ::4].repeat_interleave(4, 1)
     found = skip.design(z, features) @ skip.smoothed(smoothing, effects)
     effect = features[..., :3] @ effects

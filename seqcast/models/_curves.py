@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seqcast.panel import Panel
 
-__all__ = ["NO_CURVES", "Curves", "columns_that_bend"]
+__all__ = ["NO_CURVES", "Curves", "columns_that_bend", "n_products"]
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +25,11 @@ def columns_that_bend(features: Floats, past_only: tuple[bool, ...]) -> tuple[in
         if np.any((x > np.fmin.reduce(x, initial=np.inf)) & (x < np.fmax.reduce(x, initial=-np.inf))):
             columns.append(j)
     return tuple(columns) if len(columns) <= MOST else ()
+
+
+def n_products(columns: tuple[int, ...]) -> int:
+    """How many squares and products these covariates make."""
+    return len(_pairs(columns))
 
 
 def _none() -> Floats:
@@ -53,7 +58,7 @@ class Curves:
 
     def __len__(self) -> int:
         """Number of products."""
-        return len(_pairs(self.columns))
+        return n_products(self.columns)
 
     def extend(self, panel: Panel) -> Panel:
         """The panel with the products behind its covariates, before the columns of the calendar."""

@@ -342,7 +342,7 @@ class NetworkForecaster(WindowForecaster):
             linear_skip=a["linear_skip"],
             n_calendar=a.get("n_calendar", 0),
             n_phases=a.get("n_phases", 0),
-            bends=a.get("bends", False),
+            n_curves=a.get("n_curves", 0),
             season_length=a.get("season_length"),
             backbone=self._make_backbone(a, embedding.n_past, embedding.n_future),
             embedding=embedding,

@@ -182,7 +182,7 @@ def choose(
     def run(split: Split, origins: tuple[Integers, Integers], choice: Choice) -> Trial:
         split = split.curved(choice.curves, len(past_only), split.cuts)
         known = (*past_only, *[False] * (len(split.curves) + n_calendar))
-        own = partial(network_of, past_only=known, bends=bool(choice.curves))
+        own = partial(network_of, past_only=known, n_curves=len(split.curves))
         return _try_out(split, origins, choice, own, season_length)
 
     def try_out(choice: Choice) -> None:

@@ -16,7 +16,7 @@ from seqcast.base import BaseForecaster
 from seqcast.gains import N_OWN, share_to_keep, shares_of_series
 from seqcast.models._calendar import Calendar
 from seqcast.models._calibration import PRIOR_DEVIATION
-from seqcast.models._curves import columns_that_bend
+from seqcast.models._curves import columns_that_bend, n_products
 from seqcast.models._local import MAX_ROWS, LocalSmoothing, effects_of, is_mostly_at_its_end
 from seqcast.models._member import Member
 from seqcast.models._phases import phases_of, tells_phase
@@ -296,7 +296,7 @@ class WindowForecaster(BaseForecaster):
             "normalization": choice.normalization,
             "n_calendar": len(Calendar(self.calendar_)),
             "season_length": self.season_length_,
-            "bends": bool(choice.curves),
+            "n_curves": n_products(choice.curves),
             "n_phases": 0 if choice.penalty else phases_of(self.panel_, self.season_length_, window),
         }
 

@@ -56,8 +56,9 @@ class ForecastNetwork(nn.Module):
         How many of the covariates, the last, are calendar columns.
     n_phases : int
         Phases of the season, each with something of its own added to the linear forecast; 0: none has.
-    bends : bool
-        Whether there are squares among the covariates: the linear forecast then has limits.
+    n_curves : int
+        How many of the covariates, the last before the calendar, are squares or products; the linear forecast then has
+        limits.
     backbone : Module, optional
         ``forward(past, future)`` of tokens (n, n_past, width) and (n, n_future, width) gives (n, n_future, width).
         Without one the network is the linear forecast.
@@ -88,7 +89,7 @@ class ForecastNetwork(nn.Module):
         linear_skip: bool = True,
         n_calendar: int = 0,
         n_phases: int = 0,
-        bends: bool = False,
+        n_curves: int = 0,
         backbone: nn.Module | None = None,
         embedding: PatchEmbedding | None = None,
         head: Head | QuantileHead | DistributionHead | None = None,
@@ -106,10 +107,11 @@ class ForecastNetwork(nn.Module):
         self.register_buffer("width", torch.ones(()))
         self.register_buffer("elasticity", torch.ones(()))
         n_features = len(past_only) - n_calendar
-        self.linear = LinearSkip(lookback, horizon, n_features, n_calendar, season_length or 1)
-        self.phases = PhaseSkip(lookback, horizon, n_features, n_phases, season_length or 1) if n_phases else None
-        self.linear_skip, self.bends = linear_skip, bends
-        if bends:
+        self.linear = LinearSkip(lookback, horizon, n_features, n_calendar, season_length or 1, n_curves)
+        n_straight = n_features - n_curves
+        self.phases = PhaseSkip(lookback, horizon, n_straight, n_phases, season_length or 1) if n_phases else None
+        self.linear_skip, self.bends = linear_skip, n_curves > 0
+        if self.bends:
             self.register_buffer("limits", torch.tensor([-torch.inf, torch.inf]))
         self.embedding, self.backbone, self.head = embedding, backbone, head
 

@@ -34,28 +34,44 @@ class LinearSkip(nn.Module):
 
     weight: torch.Tensor  # (n_columns, horizon)
     expected: torch.Tensor  # (n_columns,)
+    n_curves, curve_steps = 0, 1  # of what was pickled before there were curves
 
-    def __init__(self, lookback: int, horizon: int, n_features: int, n_calendar: int = 0, season_length: int = 1):
+    def __init__(
+        self,
+        lookback: int,
+        horizon: int,
+        n_features: int,
+        n_calendar: int = 0,
+        season_length: int = 1,
+        n_curves: int = 0,
+    ):
         super().__init__()
-        self.lookback, self.n_calendar = lookback, n_calendar
-        self.steps = -(-(lookback + horizon) * n_features // MAX_COLUMNS) or 1  # steps averaged into one column
-        n_blocks = -(-(lookback + horizon) // self.steps)
-        n_columns = lookback + 1 + n_calendar + n_blocks * n_features
-        self.register_buffer("weight", torch.zeros(n_columns, horizon))
+        self.lookback, self.n_calendar, self.n_curves = lookback, n_calendar, n_curves
+        n_steps, n_straight = lookback + horizon, n_features - n_curves
+        # steps averaged into one column
+        self.steps, self.curve_steps = (-(-n_steps * n // MAX_COLUMNS) or 1 for n in (n_straight, n_curves))
         ages = torch.arange(lookback - 1, -horizon - 1, -1) // max(season_length, SHORTEST_SEASON)
         sizes = 1 / (1 + ages.clamp(min=0))  # (lookback + horizon,)
-        covariates = sizes.flip(0)[:: self.steps].flip(0).repeat_interleave(n_features)
-        expected = torch.cat((sizes[:lookback], torch.ones(1 + n_calendar), covariates))
+        straight = sizes.flip(0)[:: self.steps].flip(0).repeat_interleave(n_straight)
+        curves = sizes.flip(0)[:: self.curve_steps].flip(0).repeat_interleave(n_curves)
+        expected = torch.cat((sizes[:lookback], torch.ones(1 + n_calendar), straight, curves))
+        self.register_buffer("weight", torch.zeros(len(expected), horizon))
         self.register_buffer("expected", expected, persistent=False)
 
     def design(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """The regressors: window (n, lookback), a constant, covariates (n, lookback + horizon, n_features)."""
+        """The regressors: window (n, lookback), a constant, covariates (n, lookback + horizon, n_features).
+
+        The last of these, but for calendar columns, are curves.
+        """
         columns = [z, z.new_ones(len(z), 1)]
         if self.n_calendar:
             features, calendar = features.tensor_split((features.shape[2] - self.n_calendar,), 2)
             columns.append(calendar[:, self.lookback])  # (n, n_calendar)
-        if features.shape[2]:
-            columns.append(_blocks(features, self.steps))  # (n, n_blocks * n_features)
+        straight, curves = features.tensor_split((features.shape[2] - self.n_curves,), 2)
+        if straight.shape[2]:
+            columns.append(_blocks(straight, self.steps))  # (n, n_blocks * n_features)
+        if self.n_curves:
+            columns.append(_blocks(curves, self.curve_steps))
         return torch.cat(columns, 1)  # (n, n_columns)
 
     def smoothed(self, smoothing: torch.Tensor, effects: torch.Tensor) -> torch.Tensor:
@@ -63,9 +79,9 @@ class LinearSkip(nn.Module):
         horizon = smoothing.shape[1]
         own = torch.cat((-smoothing, torch.eye(horizon).to(smoothing)))  # (lookback + horizon, horizon)
         covariates = own[:, None] * effects[:, None]  # (lookback + horizon, n_features, horizon)
-        missing = -len(own) % self.steps
-        blocks = F.pad(covariates, (0, 0, 0, 0, missing, 0)).unflatten(0, (-1, self.steps)).sum(1)
-        return torch.cat((smoothing, smoothing.new_zeros(1 + self.n_calendar, horizon), blocks.flatten(0, 1)))
+        straight, curves = covariates.tensor_split((len(effects) - self.n_curves,), 1)
+        blocks = [_summed(straight, self.steps), _summed(curves, self.curve_steps)]
+        return torch.cat((smoothing, smoothing.new_zeros(1 + self.n_calendar, horizon), *blocks))
 
     def forward(self, z: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         if not features.shape[2]:
@@ -116,6 +132,12 @@ def _blocks(features: torch.Tensor, steps: int) -> torch.Tensor:
     """Features (n, n_steps, k), so many steps averaged into one and laid behind each other: (n, n_blocks * k)."""
     missing = -features.shape[1] % steps
     return F.pad(features, (0, 0, missing, 0)).unflatten(1, (-1, steps)).mean(2).flatten(1)
+
+
+def _summed(weights: torch.Tensor, steps: int) -> torch.Tensor:
+    """Weights (n_steps, k, horizon), so many steps added into one: (n_blocks * k, horizon)."""
+    missing = -len(weights) % steps
+    return F.pad(weights, (0, 0, 0, 0, missing, 0)).unflatten(0, (-1, steps)).sum(1).flatten(0, 1)
 
 
 class RidgePath:
