@@ -276,11 +276,11 @@ def _near_the_best(trials: dict[Choice, Trial], *, is_careful: bool = False) -> 
 
 
 def _is_clearly_better(trial: Trial, other: Trial) -> bool:
-    """Whether its error is lower by more than 1 %, and by more than is luck in 19 of 20 cases, were horizons many."""
+    """Whether its error is lower by more than 10 %, and by more than is luck in 19 of 20 cases, were horizons many."""
     known = ~np.isnan(trial.errors) & ~np.isnan(other.errors)
     gain = np.where(known, np.abs(other.errors) - np.abs(trial.errors), 0.0)
     mean, variance = mean_and_variance(gain, known.astype(float), trial.series, trial.times)
-    return bool(mean > max(ONE_SIDED * np.sqrt(variance), NEGLIGIBLE * other.mean))
+    return bool(mean > max(ONE_SIDED * np.sqrt(variance), SLIGHT * other.mean))
 
 
 def _season_is_better(split: Split, trial: Trial, season_length: int) -> bool:
