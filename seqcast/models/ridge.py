@@ -44,7 +44,7 @@ class RidgeForecaster(WindowForecaster):
     smoothing with level, damped trend and season, or with a level that returns to the mean of the window, the best for
     these windows, of what known covariates leave; of each its effect is added, the same at every step, as far as it is
     no noise. Where windows are few, B0 is all there is, unless the tail is clearly for more. Up to ten covariates that
-    are known ahead and take more than two values are squared, up to four also multiplied, where that gains more than 1
+    are known ahead and take more than two values are squared, up to four also multiplied, where that gains more than 10
     % and 1.64 standard errors over the tail and two stretches before it (``curves`` in `choices_`); forecasts then lie
     no farther outside the targets of fit, seen from their windows, than these are apart. Where dates tell the phase of
     the season and windows are many, each phase (each hour of the day) has something of its own added, learned from what
